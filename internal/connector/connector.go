@@ -1,0 +1,149 @@
+// Package connector is the contract between the broker and the protocols it
+// speaks. A connector lives in a folder of its own below this one and imports
+// this package, secret, target, relay and its codec; never another connector,
+// a provider, config or broker.
+package connector
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"time"
+
+	"secretless/internal/peer"
+	"secretless/internal/secret"
+)
+
+// Connector speaks one protocol for one service.
+type Connector interface {
+	// ServeConn owns the protocol from the client's first byte on. It ends in
+	// one of three ways: it hands the pair over with s.Relay and returns nil;
+	// it has served the connection to its end and returns nil; or it failed,
+	// has told the client in the protocol's own terms, and returns the error
+	// (best a *Failure, which carries what the log and the audit need).
+	//
+	// It never closes s.Client: the broker does. It closes a target connection
+	// that it did not hand over. When ctx ends (handshake timeout, drain,
+	// stop; see context.Cause) reads of s.Client fail at once while writes
+	// have about a second left for the last message. A nil or io.EOF-like end
+	// before the client's first byte is a probe: return nil without having
+	// asked for credentials.
+	//
+	// Safe for concurrent use.
+	ServeConn(ctx context.Context, s *Session) error
+}
+
+// Refuser is implemented by connectors that can say no in their protocol. The
+// broker calls it in place of ServeConn for a connection over the service's
+// limit or one that arrives while the service stops, with a short deadline. It
+// must not ask for credentials, except to forward a cancel request or the
+// like, which a full service needs most of all. Without it such connections
+// are simply closed.
+type Refuser interface {
+	Refuse(ctx context.Context, s *Session, why *Failure) error
+}
+
+// Closer is implemented by connectors that hold something between connections
+// (caches, pools). Close is called once, after the last connection ended.
+type Closer interface{ Close() }
+
+// Session is one accepted and authorised connection.
+type Session struct {
+	// ID is unique in the process; log lines and audit events carry it.
+	ID uint64
+	// Service is the service's name, for messages.
+	Service string
+	// Client is the local program. A connector that upgrades to TLS puts the
+	// *tls.Conn here, so that the relay speaks through it.
+	Client net.Conn
+	// Peer is the process behind Client, where the platform can tell.
+	Peer peer.Identity
+	// Log carries service and connection attributes already.
+	Log *slog.Logger
+	// Credentials resolves what the target needs, when it is needed.
+	Credentials Credentials
+	// ClientTLS is the listener's TLS configuration; nil means plain text.
+	ClientTLS *tls.Config
+	// ConnectTimeout bounds the dial to the target (name, TCP and TLS).
+	ConnectTimeout time.Duration
+	// OnEstablished is set by the broker; call Established.
+	OnEstablished func()
+
+	handoff *Handoff
+}
+
+// Credentials is the lazy side of a session: a probe costs no lookup.
+type Credentials interface {
+	// Get resolves every credential of the service, consistently: values of
+	// one provider come from one lookup. The caller wipes the set. Errors name
+	// provider and id, never a value or a provider's response body.
+	Get(ctx context.Context) (*secret.Set, error)
+	// Rejected says that the target refused set with its authentication
+	// error. It drops the cache entries that set came from and reports
+	// whether a fresh lookup can yield something else.
+	Rejected(set *secret.Set) (retry bool)
+	// Accepted says that the target took set.
+	Accepted(set *secret.Set)
+}
+
+// Handoff is an established pair for the relay.
+type Handoff struct {
+	// Target is the logged-in connection. The relay closes it.
+	Target net.Conn
+	// FromClient and FromTarget were read ahead by the codec and are
+	// delivered (to Target and to Client) before anything else.
+	FromClient, FromTarget []byte
+	// Closed, if not nil, is called once after both sides are closed.
+	Closed func()
+}
+
+// Relay hands the pair over; it is the last thing a ServeConn does. The relay
+// starts when ServeConn has returned, so that an idle connection holds no
+// goroutine. The deadlines of both sides are cleared by the broker.
+func (s *Session) Relay(h Handoff) error {
+	s.handoff = &h
+	return nil
+}
+
+// Handoff returns what Relay was given, nil if the connector served the
+// connection itself. For the broker and tests.
+func (s *Session) Handoff() *Handoff { return s.handoff }
+
+// Established ends the handshake timeout for connectors that go on serving
+// the connection themselves. Relay implies it.
+func (s *Session) Established() {
+	if s.OnEstablished != nil {
+		s.OnEstablished()
+	}
+}
+
+// Authenticate resolves the credentials and runs attempt with them. When the
+// attempt ends in a Failure of kind KindRejected and the credentials came from
+// a cache, they are dropped, fetched once more, and the attempt is repeated:
+// attempt must therefore open a fresh target connection each time and must not
+// have told the client anything yet. The set is wiped when attempt returns.
+func (s *Session) Authenticate(ctx context.Context, attempt func(context.Context, *secret.Set) error) error {
+	err, retry := s.authenticateOnce(ctx, attempt)
+	if retry {
+		s.Log.Info("target rejected cached credentials, fetching them again", "error", err)
+		err, _ = s.authenticateOnce(ctx, attempt)
+	}
+	return err
+}
+
+func (s *Session) authenticateOnce(ctx context.Context, attempt func(context.Context, *secret.Set) error) (err error, retry bool) {
+	set, err := s.Credentials.Get(ctx)
+	if err != nil {
+		return &Failure{Kind: KindCredentials, Err: err}, false
+	}
+	defer set.Wipe()
+	err = attempt(ctx, set)
+	switch {
+	case err == nil:
+		s.Credentials.Accepted(set)
+	case KindOf(err) == KindRejected:
+		retry = s.Credentials.Rejected(set)
+	}
+	return err, retry
+}
