@@ -1,0 +1,5 @@
+package config
+
+type node struct {
+	pos Pos
+}
