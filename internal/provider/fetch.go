@@ -1,0 +1,136 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+const (
+	// maxValue bounds one value.
+	maxValue = 1 << 20
+
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 2 * time.Second
+)
+
+// fetch asks the provider until it answers, fails for good or the lookup's
+// time is up.
+func (i *Instance) fetch(f *flight) (map[string]Lease, error) {
+	for attempt := 0; ; attempt++ {
+		leases, err := i.try(f.ctx, f.refs)
+		if err == nil {
+			return leases, nil
+		}
+		if f.once || !isTransient(err) || !backOff(f.ctx, attempt) {
+			return nil, i.describe(f.ctx, f.refs, err)
+		}
+	}
+}
+
+// backOff sleeps between half of and the whole of a doubling delay. It reports
+// false without sleeping when the deadline would pass first.
+func backOff(ctx context.Context, attempt int) bool {
+	d := maxBackoff
+	if attempt < 5 {
+		d = min(firstBackoff<<attempt, maxBackoff)
+	}
+	d = d/2 + rand.N(d/2+1)
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// try is one Fetch with everything a provider can do wrong contained.
+func (i *Instance) try(ctx context.Context, refs []string) (leases map[string]Lease, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			i.logPanic("fetch", r)
+			leases, err = nil, i.fail(refs, errors.New("provider failed internally, see the broker's log"), false)
+		}
+	}()
+	leases, err = i.provider.Fetch(ctx, append([]string(nil), refs...))
+	if err == nil {
+		leases, err = i.check(leases, refs)
+	}
+	if err != nil {
+		wipeLeases(leases)
+		return nil, err
+	}
+	return leases, nil
+}
+
+// check returns exactly refs out of leases and wipes what was not asked for.
+// On error it returns all of leases, to be wiped.
+func (i *Instance) check(leases map[string]Lease, refs []string) (map[string]Lease, error) {
+	out := make(map[string]Lease, len(refs))
+	for _, ref := range refs {
+		l, ok := leases[ref]
+		if !ok {
+			return leases, i.fail([]string{ref}, errors.New("provider answered without this id"), false)
+		}
+		if n := l.Value.Len(); n > maxValue {
+			return leases, i.fail([]string{ref}, fmt.Errorf("value has %d bytes, more than %d", n, maxValue), false)
+		}
+		out[ref] = l
+	}
+	for ref, l := range leases {
+		if _, asked := out[ref]; !asked {
+			l.Value.Wipe()
+		}
+	}
+	return out, nil
+}
+
+func wipeLeases(leases map[string]Lease) {
+	for _, l := range leases {
+		l.Value.Wipe()
+	}
+}
+
+// describe makes an *Error of err, and says it plainly where the time was up
+// or the instance was closed.
+func (i *Instance) describe(ctx context.Context, refs []string, err error) error {
+	ended := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	switch {
+	case ended && i.life.Err() != nil:
+		return i.fail(refs, errClosed, false)
+	case ended && ctx.Err() != nil:
+		if e, ok := errors.AsType[*Error](err); ok {
+			err = e.Err
+		}
+		return i.fail(refs, fmt.Errorf("no answer within %v: %w", i.timeout, err), true)
+	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Provider == "" {
+		named := *e
+		named.Provider = i.name
+		return &named
+	} else if ok {
+		return err
+	}
+	return &Error{Provider: i.name, Err: err}
+}
+
+func (i *Instance) fail(refs []string, err error, transient bool) error {
+	e := &Error{Provider: i.name, Err: err, Transient: transient}
+	if !i.hideRefs {
+		e.Ref = strings.Join(refs, ", ")
+	}
+	return e
+}
+
+func isTransient(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Transient
+}

@@ -1,0 +1,180 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultTimeout bounds a lookup where the instance does not say.
+const DefaultTimeout = 5 * time.Second
+
+// closeGrace is how long Close waits for lookups that were told to end.
+const closeGrace = 5 * time.Second
+
+// SecretRefs is implemented by providers whose ids are secrets themselves
+// (literal): the Resolver then leaves them out of errors.
+type SecretRefs interface{ SecretRefs() }
+
+// InstanceOptions says what one configured provider is and its rules.
+type InstanceOptions struct {
+	// Name is what errors and logs call it.
+	Name     string
+	Provider Provider
+	// Cache is how long values live; zero means that every Get asks.
+	Cache time.Duration
+	// Timeout bounds one lookup, retries included; zero is DefaultTimeout.
+	Timeout time.Duration
+	// StaleIfError is how much longer an expired entry serves while lookups
+	// fail with transient errors, though never past its lease's own expiry.
+	StaleIfError time.Duration
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Instance is one configured provider: its cache, its lookups in flight and
+// its deadline. Services share it. Safe for concurrent use.
+type Instance struct {
+	name     string
+	provider Provider
+	ttl      time.Duration
+	timeout  time.Duration
+	stale    time.Duration
+	log      *slog.Logger
+	hideRefs bool
+
+	life    context.Context
+	end     context.CancelCauseFunc
+	lookups sync.WaitGroup
+	release func()
+
+	mu      sync.Mutex // guards what follows
+	users   int        // the creator and every Credentials
+	closed  bool
+	cache   map[string]*entry
+	flights map[string]*flight
+	stuck   int         // lookups past their deadline that have not returned
+	sweeper *time.Timer // set while the cache has entries
+
+	started, hits, failures atomic.Uint64
+}
+
+// Stats counts what an instance has done since it was made.
+type Stats struct {
+	Lookups  uint64 // lookups begun at the provider
+	Hits     uint64 // answers from the cache, stale ones included
+	Failures uint64 // lookups that ended in an error
+}
+
+// NewInstance takes ownership of the provider. The caller holds the instance
+// until it calls Close, as does each Credentials that refers to it.
+func NewInstance(o InstanceOptions) *Instance {
+	i := &Instance{
+		name:     o.Name,
+		provider: o.Provider,
+		ttl:      max(o.Cache, 0),
+		timeout:  o.Timeout,
+		stale:    max(o.StaleIfError, 0),
+		log:      logOrDiscard(o.Log).With("provider", o.Name),
+		users:    1,
+		cache:    map[string]*entry{},
+		flights:  map[string]*flight{},
+	}
+	if i.timeout <= 0 {
+		i.timeout = DefaultTimeout
+	}
+	_, i.hideRefs = o.Provider.(SecretRefs)
+	i.life, i.end = context.WithCancelCause(context.Background())
+	i.release = sync.OnceFunc(i.drop)
+	return i
+}
+
+// Name is the instance's name.
+func (i *Instance) Name() string { return i.name }
+
+// Stats reads the counters.
+func (i *Instance) Stats() Stats {
+	return Stats{Lookups: i.started.Load(), Hits: i.hits.Load(), Failures: i.failures.Load()}
+}
+
+// Close gives up the creator's hold; more calls do nothing. When the last
+// Credentials that uses the instance has been closed too, and only then, its
+// lookups are ended, its cache is wiped and the provider is closed: a service
+// that is carried over a reload keeps the instance it was built with.
+func (i *Instance) Close() { i.release() }
+
+func (i *Instance) hold() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.users++
+}
+
+func (i *Instance) drop() {
+	i.mu.Lock()
+	i.users--
+	last := i.users == 0 && !i.closed
+	i.mu.Unlock()
+	if last {
+		i.shutdown()
+	}
+}
+
+func (i *Instance) shutdown() {
+	i.end(errClosed)
+	i.mu.Lock()
+	i.closed = true
+	i.clearCache()
+	i.mu.Unlock()
+	i.waitLookups()
+	i.closeProvider()
+}
+
+// waitLookups waits a bounded time: a Fetch that ignores its context must not
+// keep the broker from stopping.
+func (i *Instance) waitLookups() {
+	ended := make(chan struct{})
+	go func() {
+		i.lookups.Wait()
+		close(ended)
+	}()
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-ended:
+	case <-grace.C:
+		i.log.Warn("provider does not end its lookups, left behind", "waited", closeGrace)
+	}
+}
+
+func (i *Instance) closeProvider() {
+	defer func() {
+		if r := recover(); r != nil {
+			i.logPanic("close", r)
+		}
+	}()
+	if c, ok := i.provider.(Closer); ok {
+		c.Close()
+	}
+}
+
+// logPanic leaves the panic's value out unless the runtime made it: a
+// provider's own could quote a secret.
+func (i *Instance) logPanic(doing string, r any) {
+	what := fmt.Sprintf("%T", r)
+	if e, ok := r.(runtime.Error); ok {
+		what = e.Error()
+	}
+	i.log.Error("provider panicked", "doing", doing, "panic", what, "stack", string(debug.Stack()))
+}
+
+func logOrDiscard(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
+}

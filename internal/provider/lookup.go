@@ -1,0 +1,217 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"secretless/internal/secret"
+)
+
+const (
+	// maxStuck bounds lookups that outlive their deadline because a Fetch
+	// ignores its context; beyond it the instance refuses to start more.
+	maxStuck = 8
+	// overdueGrace lets a Fetch that does obey its deadline bring its own,
+	// better error home.
+	overdueGrace = 100 * time.Millisecond
+)
+
+var (
+	errClosed  = errors.New("provider is closed")
+	errOverdue = errors.New("lookup is overdue")
+)
+
+// flight is one lookup under way and everybody who waits for it. Its context
+// is the instance's, so that a caller who gives up leaves the others alone.
+type flight struct {
+	key    string
+	refs   []string
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   bool          // no retries: an expired entry can serve instead
+	done   chan struct{} // closed when entry or err is set
+
+	// Guarded by the instance's mutex.
+	waiters   int
+	finished  bool
+	abandoned bool
+	entry     *entry
+	old       bool // entry is an expired one
+	err       error
+}
+
+// answer is what one Get got from one instance.
+type answer struct {
+	values map[string]secret.Value // the caller's own
+	entry  *entry                  // where they came from, compared by identity only
+	cached bool
+}
+
+// get answers for refs, which are sorted and unique, from the cache, from a
+// lookup already under way or from a new one.
+func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
+	key := setKey(refs)
+	i.mu.Lock()
+	if e := i.cached(key, time.Now()); e != nil {
+		defer i.mu.Unlock()
+		i.hits.Add(1)
+		return answer{e.clone(), e, true}, nil
+	}
+	f, err := i.join(key, refs)
+	if err != nil {
+		defer i.mu.Unlock()
+		return i.answerStale(key, err)
+	}
+	f.waiters++
+	i.mu.Unlock()
+
+	err = f.wait(ctx)
+
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	defer i.leave(f)
+	switch {
+	case f.finished && f.err != nil:
+		return answer{}, f.err
+	case f.finished:
+		return answer{f.entry.clone(), f.entry, f.old}, nil
+	case errors.Is(err, errOverdue):
+		i.abandon(f)
+		return i.answerStale(key, i.describe(f.ctx, f.refs, context.DeadlineExceeded))
+	default:
+		return answer{}, i.fail(refs, fmt.Errorf("gave up waiting for the lookup: %w", err), false)
+	}
+}
+
+// setKey is unambiguous whatever bytes the refs have.
+func setKey(refs []string) string {
+	var b strings.Builder
+	for _, r := range refs {
+		b.WriteString(strconv.Itoa(len(r)))
+		b.WriteByte(':')
+		b.WriteString(r)
+	}
+	return b.String()
+}
+
+// join finds or starts the lookup for key. Called with the mutex held, so that
+// no lookup starts once closed is set and Close misses none.
+func (i *Instance) join(key string, refs []string) (*flight, error) {
+	if i.closed {
+		return nil, i.fail(refs, errClosed, false)
+	}
+	if f := i.flights[key]; f != nil {
+		return f, nil
+	}
+	if i.stuck >= maxStuck {
+		return nil, i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
+	}
+	f := &flight{key: key, refs: refs, once: i.cache[key] != nil, done: make(chan struct{})}
+	f.ctx, f.cancel = context.WithTimeout(i.life, i.timeout)
+	i.flights[key] = f
+	i.started.Add(1)
+	i.lookups.Go(func() { i.run(f) })
+	return f, nil
+}
+
+// wait returns when the flight is finished, overdue, or ctx has ended.
+func (f *flight) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-f.ctx.Done():
+	}
+	grace := time.NewTimer(overdueGrace)
+	defer grace.Stop()
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-grace.C:
+		return errOverdue
+	}
+}
+
+// leave is a waiter's last step; the last one lets go of the values.
+func (i *Instance) leave(f *flight) {
+	if f.waiters--; f.waiters == 0 && f.finished && f.entry != nil {
+		f.entry.letGo()
+	}
+}
+
+// abandon makes room for another try while this one's Fetch hangs.
+func (i *Instance) abandon(f *flight) {
+	if f.abandoned {
+		return
+	}
+	f.abandoned = true
+	i.stuck++
+	i.failures.Add(1)
+	delete(i.flights, f.key)
+}
+
+func (i *Instance) answerStale(key string, err error) (answer, error) {
+	e := i.fallback(key, err, time.Now())
+	if e == nil {
+		return answer{}, err
+	}
+	i.hits.Add(1)
+	return answer{e.clone(), e, true}, nil
+}
+
+// run is the flight's goroutine. The preset error stands if the provider ends
+// the goroutine under us.
+func (i *Instance) run(f *flight) {
+	var leases map[string]Lease
+	err := i.fail(f.refs, errors.New("lookup ended without an answer"), false)
+	defer func() {
+		i.finish(f, leases, err)
+		f.cancel()
+	}()
+	leases, err = i.fetch(f)
+}
+
+func (i *Instance) finish(f *flight, leases map[string]Lease, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	defer close(f.done)
+	f.finished = true
+	now := time.Now()
+	if err != nil {
+		if f.entry = i.fallback(f.key, err, now); f.entry != nil {
+			f.old = true
+			i.hits.Add(1)
+		} else {
+			f.err = err
+		}
+	} else {
+		f.entry = i.newEntry(leases, now)
+	}
+	if f.entry != nil {
+		f.entry.hold() // for the waiters
+	}
+	if f.abandoned { // a later lookup may know better: not into the cache
+		i.stuck--
+	} else {
+		delete(i.flights, f.key)
+		i.settle(f, err, now)
+	}
+	if f.waiters == 0 && f.entry != nil {
+		f.entry.letGo()
+	}
+}
+
+func (i *Instance) settle(f *flight, err error, now time.Time) {
+	if err != nil {
+		i.failures.Add(1)
+		return
+	}
+	i.store(f.key, f.entry, now)
+}
