@@ -1,0 +1,71 @@
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// dieWithParent makes PostgreSQL shut down at once (SIGQUIT, which takes its
+// children along) when the thread that started it ends.
+func dieWithParent(cmd *exec.Cmd) {
+	attr(cmd).Pdeathsig = syscall.SIGQUIT
+}
+
+func attr(cmd *exec.Cmd) *syscall.SysProcAttr {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	return cmd.SysProcAttr
+}
+
+// serverUser is who runs the servers: PostgreSQL refuses to run as root.
+func serverUser() (uid, gid int, err error) {
+	if os.Getuid() != 0 {
+		return os.Getuid(), os.Getgid(), nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, _ := strconv.Atoi(u.Uid)
+		gid, _ := strconv.Atoi(u.Gid)
+		return uid, gid, nil
+	}
+	return 0, 0, fmt.Errorf("no user to run servers as: PostgreSQL refuses root, and there is neither postgres nor nobody")
+}
+
+// asServerUser makes cmd run as serverUser.
+func asServerUser(cmd *exec.Cmd) error {
+	uid, gid, err := serverUser()
+	if err != nil || uid == os.Getuid() {
+		return err
+	}
+	attr(cmd).Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return nil
+}
+
+func processExists(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }
+
+// killTree kills pid and its children, the parent first so that it replaces
+// none of them.
+func killTree(pid int) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	var children []string
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		children = append(children, strings.Fields(string(b))...)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	for _, c := range children {
+		if child, err := strconv.Atoi(c); err == nil {
+			_ = syscall.Kill(child, syscall.SIGKILL)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+// Package testenv gives tests real servers and clients: private PostgreSQL
+// servers of several versions, a certificate authority, and the programs and
+// drivers that talk to them. Only tests import it.
+//
+// A package that uses servers calls Main from its TestMain. Servers start when
+// a test first asks for them, are shared by the tests of one process, and end
+// with it, whichever way it ends. script/setup installs what they need.
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// environment is what one test process has started.
+type environment struct {
+	mu      sync.Mutex
+	base    string
+	pki     *PKI
+	users   *Users
+	shared  map[PG]*sharedServer
+	initial map[int]*template
+	running map[*Server]struct{}
+}
+
+// env is the one global of the project's tests: servers are shared by tests
+// that know nothing of each other.
+var env = &environment{
+	shared:  map[PG]*sharedServer{},
+	initial: map[int]*template{},
+	running: map[*Server]struct{}{},
+}
+
+// Main runs the tests, stops every server, and fails the run if goroutines are
+// left. It is the body of a TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+func Main(m *testing.M, opts ...goleak.Option) int {
+	sweep()
+	code := m.Run()
+	env.close()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(opts...); err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines left after the tests:", err)
+		return 1
+	}
+	return 0
+}
+
+// LeakOptions lets goleak.VerifyNone be used while shared servers run.
+func LeakOptions() []goleak.Option {
+	return []goleak.Option{goleak.IgnoreAnyFunction("secretless/internal/testenv.(*process).run")}
+}
+
+func (e *environment) close() {
+	e.mu.Lock()
+	servers := make([]*Server, 0, len(e.running))
+	for s := range e.running {
+		servers = append(servers, s)
+	}
+	base := e.base
+	e.mu.Unlock()
+	var all sync.WaitGroup
+	for _, s := range servers {
+		all.Go(s.Stop)
+	}
+	all.Wait()
+	if base != "" {
+		_ = os.RemoveAll(base)
+	}
+}
+
+const basePrefix = "secretless-test-"
+
+// tempRoot is os.TempDir unless that is too long for the path of a socket.
+func tempRoot() string {
+	if dir := os.TempDir(); len(dir) < 40 {
+		return dir
+	}
+	return "/tmp"
+}
+
+// baseDir makes the directory of this process's servers; their user can enter.
+func (e *environment) baseDir() (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.base != "" {
+		return e.base, nil
+	}
+	dir, err := os.MkdirTemp(tempRoot(), basePrefix+strconv.Itoa(os.Getpid())+"-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", err
+	}
+	e.base = dir
+	return dir, nil
+}
+
+// sweep removes what test processes that were killed have left. Their servers
+// are gone: those die with the process.
+func sweep() {
+	dirs, _ := filepath.Glob(filepath.Join(tempRoot(), basePrefix+"*"))
+	for _, dir := range dirs {
+		rest := strings.TrimPrefix(filepath.Base(dir), basePrefix)
+		pid, err := strconv.Atoi(strings.SplitN(rest, "-", 2)[0])
+		if err == nil && pid > 0 && !processExists(pid) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// require ends the test because something is not installed: it is skipped on a
+// developer's machine and fails where CI is set, so that nothing is skipped
+// unnoticed there.
+func require(t testing.TB, what string) {
+	t.Helper()
+	msg := what + " is not installed; run script/setup"
+	if ci := os.Getenv("CI"); ci != "" && ci != "false" {
+		t.Fatal(msg)
+	}
+	t.Skip(msg)
+}
