@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,8 +114,7 @@ func (s *Server) ready(proc *process) error {
 // server has ended when Stop returns. It may be called on a stopped server.
 func (s *Server) Stop() {
 	if proc := s.process(); proc != nil && proc.stop(20*time.Second, syscall.SIGINT, syscall.SIGQUIT) != nil {
-		killTree(proc.cmd.Process.Pid)
-		<-proc.done
+		s.Kill()
 	}
 }
 
@@ -124,6 +124,22 @@ func (s *Server) Kill() {
 	if proc := s.process(); proc != nil && !proc.ended() {
 		killTree(proc.cmd.Process.Pid)
 		<-proc.done
+		s.forgetSharedMemory()
+	}
+}
+
+// forgetSharedMemory removes the System V segment of a killed server, which
+// would stay until the machine restarts. Its id is in the server's pid file.
+func (s *Server) forgetSharedMemory() {
+	pidFile, _ := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	lines := strings.Split(string(pidFile), "\n")
+	if len(lines) < 7 {
+		return
+	}
+	if ids := strings.Fields(lines[6]); len(ids) == 2 {
+		if id, err := strconv.Atoi(ids[1]); err == nil {
+			removeSegment(id)
+		}
 	}
 }
 

@@ -164,6 +164,7 @@ func (s *Server) settings() string {
 	return `fsync = off
 full_page_writes = off
 shared_buffers = 32MB
+dynamic_shared_memory_type = mmap
 max_connections = 400
 wal_level = logical
 max_wal_senders = 10

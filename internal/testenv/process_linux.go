@@ -17,6 +17,9 @@ func dieWithParent(cmd *exec.Cmd) {
 	attr(cmd).Pdeathsig = syscall.SIGQUIT
 }
 
+// CanBindToProcess tells whether servers end with a test process that is killed.
+func CanBindToProcess() bool { return true }
+
 func attr(cmd *exec.Cmd) *syscall.SysProcAttr {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -68,4 +71,19 @@ func killTree(pid int) {
 			_ = syscall.Kill(child, syscall.SIGKILL)
 		}
 	}
+}
+
+// freeBytes is the room in the file system of dir, zero if it cannot be written.
+func freeBytes(dir string) uint64 {
+	var fs syscall.Statfs_t
+	const writable = 2
+	if syscall.Access(dir, writable) != nil || syscall.Statfs(dir, &fs) != nil {
+		return 0
+	}
+	return fs.Bavail * uint64(fs.Bsize)
+}
+
+func removeSegment(id int) {
+	const remove = 0 // IPC_RMID
+	_, _, _ = syscall.Syscall(syscall.SYS_SHMCTL, uintptr(id), remove, 0)
 }

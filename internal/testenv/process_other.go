@@ -12,6 +12,9 @@ import (
 // leaves its servers behind.
 func dieWithParent(*exec.Cmd) {}
 
+// CanBindToProcess tells whether servers end with a test process that is killed.
+func CanBindToProcess() bool { return false }
+
 func serverUser() (uid, gid int, err error) {
 	if os.Getuid() == 0 {
 		return 0, 0, errors.New("PostgreSQL refuses to run as root: run the tests as another user")
@@ -32,3 +35,7 @@ func killTree(pid int) {
 		_ = p.Kill()
 	}
 }
+
+func freeBytes(string) uint64 { return 0 }
+
+func removeSegment(int) {}
