@@ -34,20 +34,38 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 	return b, info, err
 }
 
-// readAtMost reads r to its end into one buffer of the expected size, so that
-// growing leaves no copies of a secret behind. A file that has grown meanwhile
-// is read again as changed.
+// readAtMost reads r to its end. The size only helps to need one buffer: files
+// of /proc have none, and a file can grow meanwhile. Outgrown buffers are
+// cleared.
 func readAtMost(r io.Reader, size int64) ([]byte, error) {
 	if size > maxSize {
 		return nil, ErrTooLarge
 	}
-	b := make([]byte, size)
-	n, err := io.ReadFull(r, b)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		clear(b)
-		return nil, err
+	b := make([]byte, 0, size+512) // the rest lets the end be seen without growing
+	for {
+		if len(b) == cap(b) {
+			b = grow(b)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case len(b) > maxSize:
+			clear(b)
+			return nil, ErrTooLarge
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			clear(b)
+			return nil, err
+		}
 	}
-	return b[:n], nil
+}
+
+func grow(b []byte) []byte {
+	bigger := make([]byte, len(b), 2*cap(b))
+	copy(bigger, b)
+	clear(b)
+	return bigger
 }
 
 // same reports whether path still leads to the file that info describes, as it
