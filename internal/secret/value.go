@@ -18,10 +18,15 @@ const Redacted = "[secret]"
 // A Value prints, logs and marshals as [secret] with every verb and encoder.
 // It may be read from many goroutines; Wipe must not run beside a reader, so
 // whoever resolved a Value owns it and wipes it when the last reader is done.
-type Value struct{ b *[]byte }
+type Value struct {
+	// b is a *[]byte. Package fmt does not ask unexported fields how they want
+	// to be printed, and with a wrong verb (%s of a struct that has one) it
+	// follows a typed pointer to the bytes; of this one it prints the address.
+	b unsafe.Pointer
+}
 
 // New makes a Value of b and takes ownership: the caller must not use b again.
-func New(b []byte) Value { return Value{&b} }
+func New(b []byte) Value { return Value{unsafe.Pointer(&b)} }
 
 // Copy makes a Value of a copy of s. A string cannot be wiped, so s should be
 // short-lived or, like a literal of the configuration, not secret to begin with.
@@ -29,10 +34,10 @@ func Copy[T ~string | ~[]byte](s T) Value { return New(append([]byte(nil), s...)
 
 // Bytes lends the secret: valid until Wipe, not to be changed, kept or printed.
 func (v Value) Bytes() []byte {
-	if v.b == nil {
-		return nil
+	if p := v.slice(); p != nil {
+		return *p
 	}
-	return *v.b
+	return nil
 }
 
 // Borrow lends the secret as a string without copying it, for libraries that
@@ -55,12 +60,13 @@ func (v Value) Equal(o Value) bool { return subtle.ConstantTimeCompare(v.Bytes()
 // Wipe overwrites the bytes and empties the Value and its copies. It may be
 // called more than once.
 func (v Value) Wipe() {
-	if v.b == nil {
-		return
+	if p := v.slice(); p != nil {
+		clear((*p)[:cap(*p)])
+		*p = nil
 	}
-	clear((*v.b)[:cap(*v.b)])
-	*v.b = nil
 }
+
+func (v Value) slice() *[]byte { return (*[]byte)(v.b) }
 
 // String returns [secret].
 func (Value) String() string { return Redacted }
