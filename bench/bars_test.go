@@ -1,0 +1,62 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func findBar(t *testing.T, r results, what string) bar {
+	t.Helper()
+	for _, one := range bars(r) {
+		if one.what == what {
+			return one
+		}
+	}
+	t.Fatalf("no bar %q", what)
+	return bar{}
+}
+
+func TestBars(t *testing.T) {
+	r := exampleRun()
+	for _, test := range []struct{ what, measured, verdict string }{
+		{"select simple, 8 clients, tcp", "1.60 × HAProxy", "met"},
+		{"select simple, 8 clients, tcp: CPU a transaction", "1.60 × HAProxy", "**not met**"},
+		{"select prepared, 1 client, tcp", "", "not measured"},
+		{"COPY out, tcp", "0.80 × HAProxy", "**not met**"},
+		{"an idle pair, 1000 held", "2.0 KiB, 2.0 descriptors", "met"},
+		{"an idle pair, 5000 held", "4.1 KiB, 6.0 descriptors", "**not met**"},
+		{"start-up to the first accepted connection", "13.0 ms", "met"},
+		{"opening connections: reconnect, 8 clients, tcp", "", "not measured"},
+	} {
+		got := findBar(t, r, test.what)
+		if got.measured != test.measured || got.verdict() != test.verdict {
+			t.Errorf("%s: %q, %s, want %q, %s", test.what, got.measured, got.verdict(), test.measured, test.verdict)
+		}
+	}
+}
+
+func TestOpeningBarComparesToDirect(t *testing.T) {
+	name := loadName(reconnectName(8), "tcp", false)
+	r := results{comparisons: []comparison{{name: name, unit: transactions(), series: []series{
+		rates(direct, 100, 100), rates(broker, 189, 189), rates(pgbouncer, 3600, 3600),
+	}}}}
+	got := findBar(t, r, "opening connections: "+name)
+	if got.measured != "1.89 × direct" || got.verdict() != "**not met**" {
+		t.Errorf("got %q, %s", got.measured, got.verdict())
+	}
+}
+
+func TestBarsOfAnEmptyRun(t *testing.T) {
+	for _, one := range bars(results{}) {
+		if one.verdict() != "not measured" {
+			t.Errorf("%s: %s without a measurement", one.what, one.verdict())
+		}
+	}
+}
+
+func TestStartBarIsStrict(t *testing.T) {
+	r := results{starts: []startRow{{contender: broker, accepted: []time.Duration{50 * time.Millisecond}}}}
+	if got := startBar(r); got.verdict() != "**not met**" {
+		t.Errorf("exactly 50 ms: %s", got.verdict())
+	}
+}

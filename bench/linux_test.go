@@ -1,0 +1,120 @@
+//go:build linux
+
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestParseProcStat(t *testing.T) {
+	line := "4711 (a (b) c) S 42 1 1 0 -1 4194304 1 2 3 4 150 50 6 7 20 0 1 0 99 1000000 2048 18446744073709551615\n"
+	got, err := parseProcStat([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (procStat{pid: 4711, parent: 42, userTicks: 150, systemTicks: 50, rssPages: 2048}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got.cpuSeconds() != 2 {
+		t.Errorf("CPU time %v s, want 2", got.cpuSeconds())
+	}
+	for _, bad := range []string{"", "1 name S", "1 (x) S 2", "x (x) S " + strings.Repeat("1 ", 30)} {
+		if got, err := parseProcStat([]byte(bad)); err == nil {
+			t.Errorf("%q: got %+v and no error", bad, got)
+		}
+	}
+}
+
+func TestUsageOfOurselves(t *testing.T) {
+	before, err := usageOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.rssKiB <= 0 || before.descriptors <= 0 {
+		t.Errorf("usage %+v, want memory and descriptors", before)
+	}
+	if _, err := usageOf(1 << 30); err == nil {
+		t.Error("a process that does not exist: no error")
+	}
+}
+
+func TestRowsAreWholeAndCounted(t *testing.T) {
+	rows := newRows(1000)
+	announced := rows.left
+	content, err := io.ReadAll(io.LimitReader(rows, announced+1))
+	if err != nil || int64(len(content)) != announced {
+		t.Fatalf("%d bytes, %v, want %d", len(content), err, announced)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+	if len(lines) != 1000 || lines[0] != lines[999] || len(lines[0]) != 9+bulkRowBytes {
+		t.Errorf("%d lines, the first of %d bytes", len(lines), len(lines[0]))
+	}
+}
+
+func TestFakeTargetCarriesEveryLoad(t *testing.T) {
+	fake, err := startFakeTarget(t.TempDir() + "/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fake.close()
+	for _, network := range []string{"tcp", "unix"} {
+		for _, upload := range []bool{true, false} {
+			done, err := rawLoad(t.Context(), fake.direct(network), 4<<20, upload)
+			if err != nil || done.work != 4<<20 || done.perSecond() <= 0 {
+				t.Errorf("%s, upload %v: %+v, %v", network, upload, done, err)
+			}
+		}
+		var held holder
+		if err := held.fill(t.Context(), fake.direct(network), 20); err != nil || len(held.conns) != 20 {
+			t.Errorf("%s: %d of 20 connections held: %v", network, len(held.conns), err)
+		}
+		held.close()
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, test := range []struct {
+		args            []string
+		rounds, seconds int
+		out             string
+	}{
+		{nil, 5, 3, defaultDocument},
+		{[]string{"-quick"}, 3, 1, defaultDocument},
+		{[]string{"-quick", "-rounds", "9", "-seconds", "2"}, 9, 2, defaultDocument},
+		{[]string{"-only", "COPY"}, 5, 3, ""},
+		{[]string{"-relays", "haproxy"}, 5, 3, ""},
+		{[]string{"-only", "COPY", "-out", "x.md"}, 5, 3, "x.md"},
+	} {
+		got, err := parseOptions(test.args)
+		if err != nil || got.rounds != test.rounds || got.seconds != test.seconds || got.out != test.out {
+			t.Errorf("%q: %+v, %v", test.args, got, err)
+		}
+	}
+	for _, bad := range [][]string{{"-rounds", "0"}, {"-seconds", "-1"}, {"-only", "("}, {"extra"}} {
+		if _, err := parseOptions(bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+// A name twice would make the bars read the wrong load.
+func TestLoadsHaveDifferentNames(t *testing.T) {
+	seen := map[string]bool{}
+	b := &bench{options: options{seconds: 1}, postgres: &postgresServer{}}
+	for _, l := range b.suite() {
+		if seen[l.name] {
+			t.Errorf("two loads are called %q", l.name)
+		}
+		seen[l.name] = true
+	}
+	for _, one := range bars(results{}) {
+		for _, prefix := range []string{"select", "COPY", "raw"} {
+			if strings.HasPrefix(one.what, prefix) && !seen[strings.TrimSuffix(one.what, ": CPU a transaction")] {
+				t.Errorf("the bar %q belongs to no load", one.what)
+			}
+		}
+	}
+}

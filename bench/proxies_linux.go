@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// target is what a relay connects to, always over TCP on loopback.
+type target struct {
+	port      int
+	password  string
+	encrypted bool
+}
+
+// relay is one kind of proxy and how to run it. Every process has one target
+// and listens on a port and on the unix socket that belongs to it.
+type relay struct {
+	name    string
+	program string // path of its binary
+	// logsIn says that it authenticates to the target itself, encrypts that it
+	// can open TLS to a PostgreSQL server (which wants an SSLRequest first).
+	logsIn, encrypts bool
+	// prepare writes what the process needs into its directory.
+	prepare func(relay, account, place, target) (launch, error)
+}
+
+// place is where one process lives and listens.
+type place struct {
+	dir  string
+	port int
+}
+
+func (p place) socket() string { return socketPath(p.dir, p.port) }
+
+// relays finds the installed ones.
+func relays(o options) ([]relay, error) {
+	all := []relay{
+		{name: broker, program: o.broker, logsIn: true, encrypts: true, prepare: prepareBroker},
+		{name: haproxy, program: "haproxy", prepare: prepareHAProxy},
+		{name: nginx, program: "nginx", prepare: prepareNginx},
+		{name: pgbouncer, program: "pgbouncer", logsIn: true, encrypts: true, prepare: preparePgBouncer},
+	}
+	var wanted []relay
+	for _, r := range all {
+		if !o.compares(r.name) {
+			continue
+		}
+		found, err := findProgram(r.program)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w; run script/setup, or leave it out with -relays", r.name, err)
+		}
+		r.program = found
+		wanted = append(wanted, r)
+	}
+	return wanted, nil
+}
+
+// installed copies the broker's binary to where the account can execute it: a
+// checkout is often its owner's alone.
+func (r relay) installed(dir string) (relay, error) {
+	if r.name != broker {
+		return r, nil
+	}
+	binary, err := os.ReadFile(r.program)
+	if err != nil {
+		return r, fmt.Errorf("copying the broker: %w", err)
+	}
+	r.program = filepath.Join(dir, "secretless")
+	if err := os.WriteFile(r.program, binary, 0o755); err != nil {
+		return r, fmt.Errorf("copying the broker: %w", err)
+	}
+	return r, nil
+}
+
+// findProgram looks where an ordinary user's PATH does not lead, too.
+func findProgram(name string) (string, error) {
+	if found, err := exec.LookPath(name); err == nil {
+		return filepath.Abs(found)
+	}
+	return exec.LookPath(filepath.Join("/usr/sbin", name))
+}
+
+// instance is a running relay.
+type instance struct {
+	relay
+	place
+	process *process
+	target  target
+}
+
+// fleet starts relays in directories of their own.
+type fleet struct {
+	owner account
+	dir   string
+	count atomic.Int64
+}
+
+// spawn starts a relay without waiting for it to listen.
+func (f *fleet) spawn(r relay, t target) (*instance, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	at := place{dir: filepath.Join(f.dir, fmt.Sprintf("r%d", f.count.Add(1))), port: port}
+	if err := f.owner.makeDir(at.dir); err != nil {
+		return nil, fmt.Errorf("the directory of %s: %w", r.name, err)
+	}
+	how, err := r.prepare(r, f.owner, at, t)
+	if err != nil {
+		return nil, fmt.Errorf("configuring %s: %w", r.name, err)
+	}
+	running, err := f.owner.start(at.dir, how)
+	if err != nil {
+		return nil, err
+	}
+	return &instance{relay: r, place: at, process: running, target: t}, nil
+}
+
+// start starts a relay and waits until it listens on both of its sockets.
+func (f *fleet) start(ctx context.Context, r relay, t target) (*instance, error) {
+	i, err := f.spawn(r, t)
+	if err != nil {
+		return nil, err
+	}
+	for _, network := range []string{"tcp", "unix"} {
+		if err := i.process.await(ctx, 10*time.Millisecond, i.endpoint(network).dial); err != nil {
+			i.stop()
+			return nil, err
+		}
+	}
+	return i, nil
+}
+
+// endpoint is where the relay's clients connect. TLS, where there is any, is
+// between the relay and the target.
+func (i *instance) endpoint(network string) endpoint {
+	e := endpoint{host: loopback, port: i.port, user: benchUser, database: benchDatabase, sslmode: "disable"}
+	if network == "unix" {
+		e.host = i.dir
+	}
+	if !i.logsIn {
+		e.password = i.target.password
+	}
+	return e
+}
+
+func (i *instance) usage() (usage, error) { return usageOf(i.process.cmd.Process.Pid) }
+
+// stop ends the process and removes what it left.
+func (i *instance) stop() {
+	i.process.stop()
+	os.RemoveAll(i.dir)
+}
+
+// raiseDescriptorLimit lets this program and its children hold thousands of
+// connections. The explicit call also makes the runtime pass the limit on.
+func raiseDescriptorLimit() (uint64, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("the limit of open descriptors: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("raising the limit of open descriptors: %w", err)
+	}
+	return limit.Cur, nil
+}
