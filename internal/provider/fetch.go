@@ -119,7 +119,7 @@ func (i *Instance) describe(ctx context.Context, refs []string, err error) error
 	} else if ok {
 		return err
 	}
-	return &Error{Provider: i.name, Err: err}
+	return i.fail(refs, err, false)
 }
 
 func (i *Instance) fail(refs []string, err error, transient bool) error {
