@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"secretless/internal/connector"
+)
+
+// The values of channelBinding.
+const (
+	bindingPrefer  = "prefer"
+	bindingRequire = "require"
+	bindingDisable = "disable"
+)
+
+const (
+	// defaultMinIterations is RFC 7677's minimum and PostgreSQL's default:
+	// with fewer, an impostor could guess the password from the proof.
+	defaultMinIterations = 4096
+	// defaultMaxIterations takes about half a second of a core.
+	defaultMaxIterations = 1_000_000
+	limitIterations      = 10_000_000
+)
+
+// Config is the config section of a pg service.
+type Config struct {
+	Enforce        []string `yaml:"enforce" doc:"credentials that win over the client's own startup parameters of the same name"`
+	AllowCleartext bool     `yaml:"allowCleartext" doc:"send the password in clear text over an unencrypted connection if the target asks for it"`
+	ChannelBinding string   `yaml:"channelBinding" doc:"prefer (default): bind SCRAM to the target's certificate when offered; require; disable"`
+	MinIterations  int      `yaml:"minIterations" doc:"fewest SCRAM iterations accepted from the target (default 4096)"`
+	MaxIterations  int      `yaml:"maxIterations" doc:"most SCRAM iterations accepted from the target (default 1000000)"`
+}
+
+// complete checks c against the service's credentials and puts the defaults in.
+func (c *Config) complete(credentials []string) error {
+	if c.ChannelBinding == "" {
+		c.ChannelBinding = bindingPrefer
+	}
+	if c.MinIterations == 0 {
+		c.MinIterations = defaultMinIterations
+	}
+	if c.MaxIterations == 0 {
+		c.MaxIterations = max(defaultMaxIterations, c.MinIterations)
+	}
+	return errors.Join(append(c.checkEnforce(credentials), c.checkBinding(), c.checkIterations())...)
+}
+
+func (c *Config) checkEnforce(credentials []string) (errs []error) {
+	for _, name := range c.Enforce {
+		switch {
+		case name != "database" && slices.Contains(ownNames(), name):
+			errs = append(errs, fieldError("enforce", "enforce: %q is no startup parameter", name))
+		case !slices.Contains(credentials, name):
+			errs = append(errs, fieldError("enforce", "enforce: %q is not among the service's credentials (%s)", name, strings.Join(credentials, ", ")))
+		}
+	}
+	return errs
+}
+
+func (c *Config) checkBinding() error {
+	known := []string{bindingPrefer, bindingRequire, bindingDisable}
+	if slices.Contains(known, c.ChannelBinding) {
+		return nil
+	}
+	return fieldError("channelBinding", "channelBinding %q is unknown; use one of %s", c.ChannelBinding, strings.Join(known, ", "))
+}
+
+func (c *Config) checkIterations() error {
+	switch {
+	case c.MinIterations < 1:
+		return fieldError("minIterations", "minIterations %d is below 1", c.MinIterations)
+	case c.MaxIterations > limitIterations:
+		return fieldError("maxIterations", "maxIterations %d is above %d", c.MaxIterations, limitIterations)
+	case c.MaxIterations < c.MinIterations:
+		return fieldError("maxIterations", "maxIterations %d is below minIterations %d", c.MaxIterations, c.MinIterations)
+	}
+	return nil
+}
+
+func fieldError(key, format string, args ...any) error {
+	return &connector.FieldError{Path: []string{"config", key}, Err: fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,165 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"secretless/internal/connector"
+	"secretless/internal/secret"
+	"secretless/internal/target"
+)
+
+// maxGreeting bounds all that a target sends up to ReadyForQuery.
+const maxGreeting = 1 << 20
+
+// login is one attempt at one target connection.
+type login struct {
+	connector *Connector
+	settings  settings
+	conn      net.Conn
+	in        *buffer
+	auth      authenticator
+	// seen is what the client must see of the target's messages, in order.
+	seen []byte
+	key  pgproto3.BackendKeyData
+}
+
+// established is a target that is ready for queries.
+type established struct {
+	conn net.Conn
+	// seen goes to the client before rest, which was read ahead.
+	seen, rest []byte
+	key        pgproto3.BackendKeyData
+	plan       plan
+}
+
+// logIn opens and authenticates a target connection.
+func (c *Connector) logIn(ctx context.Context, s *connector.Session, client startup, set *secret.Set) (*established, error) {
+	settings, err := readSettings(set)
+	if err != nil {
+		return nil, err
+	}
+	packet, err := toTarget(client, settings, c.config.Enforce).encode(nil)
+	if err != nil {
+		return nil, &connector.Failure{Kind: connector.KindConfig, Err: err}
+	}
+	conn, err := openWithin(ctx, s, settings.plan)
+	if err != nil {
+		return nil, err
+	}
+	l := &login{connector: c, settings: settings, conn: conn, in: c.buffers.get(conn)}
+	defer c.buffers.put(l.in)
+	out, err := l.run(ctx, packet)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return out, nil
+}
+
+// openWithin opens p within the session's connect timeout.
+func openWithin(ctx context.Context, s *connector.Session, p plan) (net.Conn, error) {
+	if s.ConnectTimeout > 0 {
+		inner, cancel := context.WithTimeout(ctx, s.ConnectTimeout)
+		defer cancel()
+		ctx = inner
+	}
+	return p.open(ctx)
+}
+
+func (l *login) run(ctx context.Context, packet []byte) (*established, error) {
+	defer target.Watch(ctx, l.conn)()
+	l.auth = newAuthenticator(l)
+	defer l.auth.close()
+	err := l.send(packet)
+	if err == nil {
+		err = l.authenticate(ctx)
+	}
+	if err == nil {
+		err = l.awaitReady()
+	}
+	if err != nil {
+		err = targetFailure(ctx, l.address(), "logging in", err)
+		if connector.KindOf(err) == connector.KindRejected {
+			l.connector.keys.drop(l.settings.password)
+		}
+		return nil, err
+	}
+	return &established{conn: l.conn, seen: l.seen, rest: l.in.rest(), key: l.key, plan: l.settings.plan}, nil
+}
+
+func (l *login) address() string { return l.settings.plan.address.String() }
+
+func (l *login) send(message []byte) error {
+	_, err := l.conn.Write(message)
+	return err
+}
+
+// authenticate reads until AuthenticationOk.
+func (l *login) authenticate(ctx context.Context) error {
+	for {
+		kind, whole, err := l.next()
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case 'R':
+			done, err := l.auth.handle(ctx, whole[headerSize:])
+			if err != nil {
+				return err
+			}
+			if done {
+				l.seen = append(l.seen, whole...)
+				return nil
+			}
+		case 'v', 'N': // NegotiateProtocolVersion, NoticeResponse
+			l.seen = append(l.seen, whole...)
+		default:
+			return protocolError("logging in: the target %s sent message %q instead of an authentication request; does it speak PostgreSQL?", l.address(), kind)
+		}
+	}
+}
+
+// awaitReady reads until ReadyForQuery, for the sake of the cancel key and of
+// errors that come after authentication (no such database, no right to log in).
+func (l *login) awaitReady() error {
+	for {
+		kind, whole, err := l.next()
+		if err != nil {
+			return err
+		}
+		l.seen = append(l.seen, whole...)
+		switch kind {
+		case 'Z':
+			return nil
+		case 'K':
+			if err := l.key.Decode(whole[headerSize:]); err != nil {
+				return protocolError("logging in: the target %s sent a malformed cancel key", l.address())
+			}
+		case 'R':
+			return protocolError("logging in: the target %s sent an authentication request after authentication", l.address())
+		}
+	}
+}
+
+// next reads a message; an error of the target's ends the login.
+func (l *login) next() (byte, []byte, error) {
+	kind, whole, err := l.in.message()
+	if err != nil {
+		if _, ok := errors.AsType[errLength](err); ok && kind == 'E' {
+			// Protocol 2's form, sent by a postmaster that cannot fork.
+			return 0, nil, failure(connector.KindTarget, "logging in: the target %s sent an error without a code; it may be out of processes or memory", l.address())
+		}
+		return 0, nil, err
+	}
+	if len(l.seen)+len(whole) > maxGreeting {
+		return 0, nil, protocolError("logging in: the target %s sent more than %d bytes before it was ready for queries", l.address(), maxGreeting)
+	}
+	if kind == 'E' {
+		return 0, nil, refusal(l.address(), l.seen, whole, l.auth.disclosed())
+	}
+	return kind, whole, nil
+}

@@ -1,0 +1,36 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+)
+
+// Options says how to dial.
+type Options struct {
+	Address Address
+	// KeepAlive is the time between probes of an idle TCP connection; zero
+	// means 15 seconds, negative none.
+	KeepAlive time.Duration
+}
+
+// Dial connects within ctx, which should have a deadline. All addresses of a
+// name are tried, IPv6 and IPv4 side by side (RFC 8305). TCP_NODELAY is set.
+// The error is an *Error.
+func Dial(ctx context.Context, o Options) (net.Conn, error) {
+	dialer := net.Dialer{KeepAlive: o.KeepAlive}
+	conn, err := dialer.DialContext(ctx, o.Address.Network(), o.Address.String())
+	if err != nil {
+		return nil, dialError(o.Address, err)
+	}
+	return conn, nil
+}
+
+func dialError(a Address, err error) *Error {
+	op := OpConnect
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		op = OpResolve
+	}
+	return &Error{Op: op, Address: a.String(), Err: err}
+}

@@ -1,0 +1,7 @@
+//go:build !windows
+
+package target
+
+import "syscall"
+
+const platformRefused = syscall.ECONNREFUSED
