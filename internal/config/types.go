@@ -71,7 +71,7 @@ type Listen struct {
 	// Address is host:port (the host is empty for every interface), an
 	// absolute path, or the name of a descriptor.
 	Address string
-	Pos     Pos
+	Pos
 }
 
 // String is the address as listenOn spells it.
@@ -85,8 +85,8 @@ type Credential struct {
 	Name string
 	// From is the provider: FromLiteral for a scalar.
 	From string
-	// Get is the id in the provider; empty for a scalar, and for
-	// {from: literal, get: …}, whose value is in Literal too.
+	// Get is the id in the provider; empty for a literal, however it is
+	// written: its value is in Literal.
 	Get string
 	// Literal is the value where From is FromLiteral. It belongs to the File.
 	Literal secret.Value
@@ -155,7 +155,7 @@ type TLS struct {
 
 // Admin is where the broker answers questions about itself.
 type Admin struct {
-	// Health is nil where it is turned off.
+	// Health is nil where it is turned off; the default has no Pos.
 	Health *Listen
 	// Socket is nil where the platform's default holds.
 	Socket *Listen
