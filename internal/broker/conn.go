@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"secretless/internal/audit"
+	"secretless/internal/connector"
+	"secretless/internal/peer"
+	"secretless/internal/relay"
+)
+
+// conn is one accepted connection, from accept to its end. While it is
+// relayed this is all that the broker keeps of it.
+type conn struct {
+	gen      *generation
+	endpoint *endpoint
+	id       uint64
+	since    time.Time
+	remote   string
+	peer     peer.Identity
+	limited  bool // counts against the service's limit; guarded by gen.mu
+
+	mu      sync.Mutex
+	client  net.Conn // nil once the relay owns it
+	cancel  context.CancelCauseFunc
+	handle  relay.Handle
+	stopped error
+}
+
+// accepted counts nc and attends to it in a goroutine that lives as long as
+// the handshake. It is called by the accept loop and never blocks it.
+func (b *Broker) accepted(e *endpoint, nc net.Conn) {
+	c, v := e.take(nc)
+	if v == gone {
+		_ = nc.Close()
+		return
+	}
+	c.id, c.remote = b.lastID.Add(1), nc.RemoteAddr().String()
+	slot := b.slot(c, v)
+	if slot == nil {
+		defer c.gen.work.Done()
+		_ = nc.Close()
+		why := errBusy
+		if v == refuse {
+			why = errLimit
+		}
+		b.finish(c, outcome{audit.Refused, connector.KindLimit.String(), why}, relay.Result{})
+		return
+	}
+	go func() {
+		defer c.gen.work.Done()
+		defer slot()
+		b.attend(c, v, slot)
+	}()
+}
+
+// slot bounds the goroutines that clients can cause. It returns what gives
+// the slot back, once or more often, or nil when c must be closed at once.
+func (b *Broker) slot(c *conn, v verdict) func() {
+	if v == refuse {
+		if _, ok := c.gen.svc.Connector.(connector.Refuser); !ok {
+			return nil
+		}
+		select {
+		case b.refusals <- struct{}{}:
+			return sync.OnceFunc(func() { <-b.refusals })
+		default:
+			return nil
+		}
+	}
+	if b.handshakes.Add(1) > b.maxHandshakes {
+		b.handshakes.Add(-1)
+		return nil
+	}
+	c.gen.counters.handshakes.Add(1)
+	return sync.OnceFunc(func() {
+		b.handshakes.Add(-1)
+		c.gen.counters.handshakes.Add(-1)
+	})
+}
+
+// attend does everything from authorisation to the hand-off.
+func (b *Broker) attend(c *conn, v verdict, slot func()) {
+	h := newHandshake(c, v, slot)
+	s := h.session(b)
+	out := b.converse(h, s, v)
+	cause := h.end()
+	pair := s.Handoff()
+	if out.err == nil && cause == nil && pair != nil {
+		b.start(c, s.Client, pair)
+		return
+	}
+	if pair != nil {
+		_ = pair.Target.Close()
+		c.gen.contain(pair.Closed)
+		if out.err == nil {
+			out.err = cause
+		}
+	}
+	if out.reason == reasonPeer {
+		_ = c.client.Close()
+	} else {
+		hangUp(c.client, s.Client)
+	}
+	b.finish(c, out.settle(cause, h.wasEstablished()), relay.Result{})
+}
+
+// converse authorises c and lets its connector speak.
+func (b *Broker) converse(h *handshake, s *connector.Session, v verdict) outcome {
+	c := h.conn
+	if err := b.authorise(c); err != nil {
+		return outcome{audit.Refused, reasonPeer, err}
+	}
+	s.Peer = c.peer
+	if v == refuse {
+		b.decline(h, s, connector.KindLimit, errLimit)
+		return outcome{audit.Refused, connector.KindLimit.String(), errLimit}
+	}
+	if err := b.audit.Require(h.ctx, c.event(audit.Opened)); err != nil {
+		b.decline(h, s, connector.KindInternal, errUnrecorded)
+		return outcome{audit.Refused, reasonAudit, err}
+	}
+	h.watch(b.watcher)
+	err := c.contain(func() error { return c.gen.svc.Connector.ServeConn(h.ctx, s) })
+	return outcome{typ: audit.Closed, err: err}
+}
+
+// start hands the pair to the relay; c's goroutine ends with it.
+func (b *Broker) start(c *conn, client net.Conn, pair *connector.Handoff) {
+	// A deadline left over from the handshake would end an idle pair later.
+	_ = pair.Target.SetDeadline(time.Time{})
+	closed := pair.Closed
+	c.mu.Lock()
+	c.client = nil
+	c.mu.Unlock()
+	c.gen.counters.established.Add(1)
+	handle := b.relay.Start(relay.Pair{
+		Client: client, Target: pair.Target,
+		FromClient: pair.FromClient, FromTarget: pair.FromTarget,
+		IdleTimeout: c.gen.svc.Limits.IdleTimeout,
+		Done: func(r relay.Result) {
+			c.gen.contain(closed)
+			b.finish(c, outcome{typ: audit.Closed, err: r.Err}.relayed(), r)
+		},
+	})
+	c.mu.Lock()
+	c.handle = handle
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stopped != nil {
+		handle.Stop(stopped)
+	}
+}
+
+// stop ends c, whatever it is doing, with cause.
+func (c *conn) stop(cause error) {
+	c.mu.Lock()
+	c.stopped = cause
+	cancel, handle := c.cancel, c.handle
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+	if handle != nil {
+		handle.Stop(cause)
+	}
+}
+
+// abandon closes the client under a connector that does not heed its context.
+func (c *conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != nil {
+		_ = c.client.Close()
+	}
+}

@@ -1,0 +1,119 @@
+package broker
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"secretless/internal/audit"
+	"secretless/internal/connector"
+	"secretless/internal/relay"
+)
+
+// counters belong to a service's name and survive its reloads.
+type counters struct {
+	active, handshakes             atomic.Int64
+	accepted, established, refused atomic.Uint64
+	failed, panics                 atomic.Uint64
+	toTarget, toClient             atomic.Int64
+	kinds                          [connector.KindClientGone + 1]atomic.Uint64
+	quiet                          limiter
+}
+
+// loggedEnds is how many refusals and failures of a service are logged in a
+// logWindow.
+const loggedEnds = 50
+
+func newCounters() *counters { return &counters{quiet: limiter{burst: loggedEnds}} }
+
+func (c *counters) count(o outcome, r relay.Result) {
+	c.toTarget.Add(r.ToTarget)
+	c.toClient.Add(r.ToClient)
+	switch o.typ {
+	case audit.Refused:
+		c.refused.Add(1)
+	case audit.Failed:
+		c.failed.Add(1)
+		if k := connector.KindOf(o.err); k >= 0 && int(k) < len(c.kinds) {
+			c.kinds[k].Add(1)
+		}
+	}
+}
+
+// ServiceStatus is a service at one moment. The counts run from the first
+// Apply that had a service of this name.
+type ServiceStatus struct {
+	Name      string `json:"name"`
+	Connector string `json:"connector"`
+	// Listen is as configured; Addresses are the sockets behind it, with
+	// their real ports. Both are empty for a service that only drains.
+	Listen    []string `json:"listen,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+	// Active counts connections now, those in Handshakes and those that live
+	// on from before a reload (Draining) included.
+	Active     int64 `json:"active"`
+	Handshakes int64 `json:"handshakes"`
+	Draining   int   `json:"draining"`
+	// Accepted splits up into Refused, Failed, Established and, the rest,
+	// probes that left without having asked for anything.
+	Accepted    uint64 `json:"accepted"`
+	Established uint64 `json:"established"`
+	Refused     uint64 `json:"refused"`
+	Failed      uint64 `json:"failed"`
+	// Failures splits Failed up by connector.Kind.
+	Failures map[string]uint64 `json:"failures,omitempty"`
+	Panics   uint64            `json:"panics"`
+	// The bytes of relayed connections that have ended.
+	BytesToTarget int64 `json:"bytes_to_target"`
+	BytesToClient int64 `json:"bytes_to_client"`
+}
+
+// Status lists the services by name, those that only drain included.
+func (b *Broker) Status() []ServiceStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	byName := map[string]*ServiceStatus{}
+	for name, g := range b.services {
+		byName[name] = g.status()
+		for _, a := range g.svc.Listen {
+			byName[name].Listen = append(byName[name].Listen, a.String())
+		}
+	}
+	for _, e := range b.endpoints {
+		s := byName[e.serves()]
+		s.Addresses = append(s.Addresses, e.address)
+	}
+	for g := range b.draining {
+		if byName[g.svc.Name] == nil {
+			byName[g.svc.Name] = g.status()
+		}
+		byName[g.svc.Name].Draining += g.active()
+	}
+	out := make([]ServiceStatus, 0, len(byName))
+	for _, s := range byName {
+		slices.Sort(s.Addresses)
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(x, y ServiceStatus) int { return cmp.Compare(x.Name, y.Name) })
+	return out
+}
+
+func (g *generation) status() *ServiceStatus {
+	c := g.counters
+	s := &ServiceStatus{
+		Name: g.svc.Name, Connector: g.svc.Kind,
+		Active: c.active.Load(), Handshakes: c.handshakes.Load(),
+		Accepted: c.accepted.Load(), Established: c.established.Load(), Refused: c.refused.Load(),
+		Failed: c.failed.Load(), Panics: c.panics.Load(),
+		BytesToTarget: c.toTarget.Load(), BytesToClient: c.toClient.Load(),
+	}
+	for k := range c.kinds {
+		if n := c.kinds[k].Load(); n > 0 {
+			if s.Failures == nil {
+				s.Failures = map[string]uint64{}
+			}
+			s.Failures[connector.Kind(k).String()] = n
+		}
+	}
+	return s
+}
