@@ -152,6 +152,7 @@ func TestNobodyLeftToTakeTheValue(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if len(f.leases) != 1 || f.alive() != 0 {
 			t.Errorf("%d values, %d alive", len(f.leases), f.alive())
 		}
