@@ -15,14 +15,16 @@ type bench struct {
 	pgbench  string
 	limit    uint64 // of open descriptors
 	postgres *postgresServer
-	fake     *fakeTarget
-	relays   []relay
-	fleet    *fleet
+	// loadBefore is the load average a core before anything was started.
+	loadBefore float64
+	fake       *fakeTarget
+	relays     []relay
+	fleet      *fleet
 }
 
 // openBench makes the directory and starts the targets.
 func openBench(ctx context.Context, o options) (*bench, error) {
-	b := &bench{options: o}
+	b := &bench{options: o, loadBefore: loadPerCore()}
 	if err := b.open(ctx); err != nil {
 		b.close()
 		return nil, err

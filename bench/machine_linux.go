@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,7 @@ func (b *bench) machine(ctx context.Context) []fact {
 	add("processor", cpuModel())
 	add("cores", strconv.Itoa(runtime.NumCPU()))
 	add("kernel", firstLine("/proc/sys/kernel/osrelease"))
-	add("load average at the start", firstLine("/proc/loadavg"))
+	add("load average a core before the start", fmt.Sprintf("%.2f", b.loadBefore))
 	add("Go", runtime.Version())
 	add("PostgreSQL, pgbench", versionOf(ctx, filepath.Join(b.postgres.bin, "postgres"), "--version"))
 	for _, r := range b.relays {
@@ -33,6 +34,16 @@ func (b *bench) machine(ctx context.Context) []fact {
 	}
 	add("commit", commit(ctx))
 	return facts
+}
+
+// loadPerCore is the load average of the last minute, divided by the cores; 0
+// where it cannot be read.
+func loadPerCore() float64 {
+	var load float64
+	if _, err := fmt.Sscan(firstLine("/proc/loadavg"), &load); err != nil {
+		return 0
+	}
+	return load / float64(runtime.NumCPU())
 }
 
 func cpuModel() string {

@@ -31,7 +31,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.seconds, "seconds", 3, "`seconds` of every timed run (pgbench)")
 	flags.StringVar(&only, "only", "", "measure only loads whose name matches `regexp` (idle and startup are names too)")
 	flags.StringVar(&relays, "relays", "", "compare only contenders whose name matches `regexp`; direct is always measured")
-	flags.BoolVar(&o.quick, "quick", false, "about three minutes: fewer loads, 3 rounds of 1 second")
+	flags.BoolVar(&o.quick, "quick", false, "three to four minutes: fewer loads, 3 rounds of 1 second")
 	flags.StringVar(&o.out, "out", "", "rewrite the tables in this `file` (default "+defaultDocument+", standard output with -only or -relays)")
 	flags.StringVar(&o.broker, "broker", "bin/secretless", "the broker's `binary`")
 	if err := flags.Parse(args); err != nil {

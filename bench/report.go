@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// busyLoad is the load average a core above which the report warns.
+const busyLoad = 0.25
+
 // render writes the whole report as Markdown.
 func render(r results) string {
 	var b strings.Builder
@@ -14,6 +17,9 @@ func render(r results) string {
 		r.date.Format(time.DateOnly+" 15:04 MST"), plural(r.rounds, "round"), r.seconds)
 	if r.quick {
 		b.WriteString("**A quick run: fewer loads, short, and so with wide margins.** ")
+	}
+	if r.load > busyLoad {
+		fmt.Fprintf(&b, "**The machine was busy with something else: a load of %.1f a core before the start.** ", r.load)
 	}
 	b.WriteString("Everything runs on loopback and shares the cores, so absolute values mean nothing elsewhere; " +
 		"compare the ratios, and only within one run.\n\n")

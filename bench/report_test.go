@@ -69,6 +69,12 @@ func TestRenderLeavesOutWhatWasNotAskedFor(t *testing.T) {
 			t.Errorf("an empty run has a section %q", heading)
 		}
 	}
+	if strings.Contains(report, "busy") {
+		t.Error("a machine without load is called busy")
+	}
+	if report := render(results{load: 0.6}); !strings.Contains(report, "a load of 0.6 a core") {
+		t.Errorf("a busy machine is not mentioned:\n%s", report)
+	}
 	if !strings.Contains(report, "quick run") {
 		t.Error("a quick run does not say so")
 	}

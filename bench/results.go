@@ -94,10 +94,12 @@ type fact struct{ name, value string }
 
 // results is one whole run.
 type results struct {
-	date        time.Time
-	rounds      int
-	seconds     int
-	quick       bool
+	date    time.Time
+	rounds  int
+	seconds int
+	quick   bool
+	// load is the load average of the last minute before the run, per core.
+	load        float64
 	facts       []fact
 	comparisons []comparison
 	idle        []idleRow

@@ -41,7 +41,7 @@ func run(args []string) error {
 func (b *bench) measure(ctx context.Context) (results, error) {
 	r := results{
 		date: time.Now().UTC(), rounds: b.options.rounds, seconds: b.options.seconds, quick: b.options.quick,
-		facts: b.machine(ctx),
+		load: b.loadBefore, facts: b.machine(ctx),
 	}
 	if b.options.wants("startup") {
 		r.starts = b.startups(ctx)
