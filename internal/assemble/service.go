@@ -1,0 +1,164 @@
+package assemble
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"secretless/internal/broker"
+	"secretless/internal/config"
+	"secretless/internal/connector"
+	"secretless/internal/peer"
+	"secretless/internal/provider"
+)
+
+// service builds one service and adds it to b.services, or reports why not.
+func (b *build) service(s *config.Service) {
+	before := len(b.errs)
+	definition, ok := b.connectors[s.Connector]
+	if !ok {
+		if s.Connector != "" { // an absent one has been reported by the parser
+			b.errorf(s.ConnectorPos, "%s", unknown("connector", s.Connector, names(b.connectors)))
+		}
+		definition = connector.Definition{OtherCredentials: "unknown"}
+	}
+	refs, digests := b.credentials(s, definition)
+	allow := b.allow(s)
+	socket := b.socket(s)
+	clientTLS, tlsRefs, tlsDigest := b.clientTLS(s)
+	var conn connector.Connector
+	if ok {
+		conn = b.connector(s, definition)
+	}
+	if len(b.errs) > before {
+		wipeRefs(refs)
+		wipeRefs(tlsRefs)
+		return
+	}
+	log := b.log.With("service", s.Name)
+	credentials := provider.NewCredentials(s.Name, refs, log)
+	release := []func(){credentials.Close}
+	if closer, ok := conn.(connector.Closer); ok {
+		release = append(release, closer.Close)
+	}
+	built := &broker.Service{
+		Name:        s.Name,
+		Digest:      serviceDigest(s, append(digests, tlsDigest)),
+		Kind:        s.Connector,
+		Connector:   conn,
+		Credentials: credentials,
+		Socket:      socket,
+		Allow:       allow,
+		Limits:      broker.Limits(s.Limits),
+		Drain:       s.Drain,
+	}
+	if clientTLS != nil {
+		key := provider.NewCredentials(s.Name, tlsRefs, log)
+		release = append(release, key.Close)
+		built.ClientTLS = clientTLS.config(key)
+	}
+	for _, l := range s.Listen {
+		built.Listen = append(built.Listen, broker.Address{Network: l.Network, Address: l.Address})
+	}
+	built.Close = sync.OnceFunc(func() {
+		for _, f := range release {
+			f()
+		}
+	})
+	b.services = append(b.services, built)
+}
+
+func wipeRefs(refs []provider.Ref) {
+	for _, r := range refs {
+		r.Literal.Wipe()
+	}
+}
+
+// serviceDigest identifies a service and the provider instances behind it.
+func serviceDigest(s *config.Service, providers []string) string {
+	sum := sha256.Sum256([]byte(s.Digest() + "\n" + strings.Join(providers, "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+// credentials checks names and places and makes the refs, and returns the
+// digests of the instances they use.
+func (b *build) credentials(s *config.Service, d connector.Definition) (refs []provider.Ref, digests []string) {
+	known := make([]string, len(d.Credentials))
+	for i, c := range d.Credentials {
+		known[i] = c.Name
+	}
+	var given []string
+	for _, c := range s.Credentials {
+		given = append(given, c.Name)
+		i := slices.Index(known, c.Name)
+		if i < 0 && d.OtherCredentials == "" {
+			b.errorf(c.Pos, "%s", unknown("credential", c.Name, slices.Clone(known))+" for connector "+s.Connector)
+			continue
+		}
+		if i >= 0 {
+			b.credential(s, c, d.Credentials[i])
+		}
+		if ref, digest, ok := b.ref(c); ok {
+			refs = append(refs, ref)
+			digests = append(digests, digest)
+		}
+	}
+	for _, c := range d.Credentials {
+		if c.Required && !slices.Contains(given, c.Name) {
+			b.errorf(s.Locate("credentials"), "service %q: connector %s needs the credential %q (%s)", s.Name, s.Connector, c.Name, c.Doc)
+		}
+	}
+	return refs, digests
+}
+
+func (b *build) credential(s *config.Service, c config.Credential, known connector.Credential) {
+	if known.Deprecated != "" {
+		b.file.Warnf(c.Pos, "credential %q is deprecated: %s", c.Name, known.Deprecated)
+	}
+	if c.From != config.FromLiteral || known.Check == nil {
+		return
+	}
+	if err := known.Check(string(c.Literal.Bytes())); err != nil {
+		b.errorf(c.ValuePos, "service %q: credential %q: %v", s.Name, c.Name, err)
+	}
+}
+
+func (b *build) connector(s *config.Service, d connector.Definition) connector.Connector {
+	var given []string
+	for _, c := range s.Credentials {
+		given = append(given, c.Name)
+	}
+	c, err := d.Build(connector.Setup{
+		Service:     s.Name,
+		Decode:      s.Config.Decode,
+		Credentials: given,
+		Log:         b.log.With("service", s.Name),
+	})
+	b.report(err, s.ConnectorPos, s.Locate)
+	return c
+}
+
+// allow compiles the policy and makes sure that every address can tell who
+// connects: an allow that could not be enforced must not be accepted.
+func (b *build) allow(s *config.Service) *peer.Policy {
+	if s.Allow == nil {
+		return nil
+	}
+	for _, l := range s.Listen {
+		if err := peer.Supported(l.Network, l.Address); err != nil {
+			b.errorf(s.Allow.Pos, "service %q: allow cannot be enforced on %s: %v", s.Name, l, err)
+		}
+	}
+	policy, err := peer.NewPolicy(peer.Allow{
+		Users:       s.Allow.Users,
+		Groups:      s.Allow.Groups,
+		Executables: s.Allow.Executables,
+	})
+	if err != nil {
+		b.report(fmt.Errorf("service %q: %w", s.Name, err), s.Allow.Pos, nil)
+	}
+	return policy
+}

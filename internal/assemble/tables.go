@@ -1,0 +1,29 @@
+// Package assemble turns a configuration into services that the broker can
+// run. It holds the two tables that say which connectors and providers exist,
+// and it checks everything that can be checked without connecting anywhere.
+package assemble
+
+import (
+	"secretless/internal/connector"
+	"secretless/internal/connector/postgres"
+	"secretless/internal/provider"
+	"secretless/internal/provider/env"
+	"secretless/internal/provider/file"
+	"secretless/internal/provider/literal"
+)
+
+// Connectors is the table of service connectors: one line each.
+func Connectors() map[string]connector.Definition {
+	return map[string]connector.Definition{
+		"pg": postgres.Definition(),
+	}
+}
+
+// Providers is the table of credential providers: one line each.
+func Providers() map[string]provider.Definition {
+	return map[string]provider.Definition{
+		"literal": literal.Definition(),
+		"env":     env.Definition(),
+		"file":    file.Definition(),
+	}
+}

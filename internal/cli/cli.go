@@ -1,0 +1,114 @@
+// Package cli is the program: one file a command. Everything it takes from
+// the process (streams, environment, signals) comes in through Env, and what
+// comes out is an exit code, so that tests can run it and main only exits.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	ExitOK      = 0 // done, or stopped in order
+	ExitFailure = 1 // could not start, or could not do what was asked
+	ExitUsage   = 2 // the command line or the configuration is wrong; nothing was started
+)
+
+// Env is what a command sees of its process.
+type Env struct {
+	Stdin     io.Reader
+	Stdout    io.Writer
+	Stderr    io.Writer
+	LookupEnv func(string) (string, bool)
+	// Notify subscribes to signals until the returned function is called.
+	Notify func(...os.Signal) (<-chan os.Signal, func())
+	// Terminal tells whether Stderr is one.
+	Terminal bool
+}
+
+// Process is the Env of the running process.
+func Process() Env {
+	return Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		LookupEnv: os.LookupEnv,
+		Notify: func(s ...os.Signal) (<-chan os.Signal, func()) {
+			c := make(chan os.Signal, 8)
+			signal.Notify(c, s...)
+			return c, func() { signal.Stop(c) }
+		},
+		Terminal: isTerminal(os.Stderr),
+	}
+}
+
+// exitError carries an exit code up to Run. With a nil err the command has
+// said everything itself.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(err error) error { return &exitError{code: ExitUsage, err: err} }
+
+// Run runs the command line args and returns the exit code.
+func Run(ctx context.Context, env Env, args []string) int {
+	root := rootCommand(env)
+	root.SetArgs(args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	return exitCode(env, root.ExecuteContext(ctx))
+}
+
+func exitCode(env Env, err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	exit, ok := errors.AsType[*exitError](err)
+	if !ok {
+		// What cobra itself returns is about the command line.
+		exit = &exitError{code: ExitUsage, err: fmt.Errorf("%w (see secretless --help)", err)}
+	}
+	if exit.err != nil {
+		fmt.Fprintf(env.Stderr, "secretless: %v\n", exit.err)
+	}
+	return exit.code
+}
+
+func rootCommand(env Env) *cobra.Command {
+	serve := serveCommand(env)
+	root := &cobra.Command{
+		Use:   "secretless",
+		Short: "Connect programs to what they need without giving them a secret",
+		Long: `Secretless listens on local sockets, fetches credentials from a provider, logs
+in to the target for the program that connected, and then moves bytes. The
+program never holds the secret.`,
+		Example: `  secretless -f secretless.yml              run the broker
+  secretless validate -f secretless.yml     check a configuration, start nothing
+  psql -h 127.0.0.1 -p 5432 orders          connect through it, without a password`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          serve.RunE,
+	}
+	// `secretless -f FILE` is `secretless serve -f FILE`.
+	root.Flags().AddFlagSet(serve.Flags())
+	root.AddCommand(serve, validateCommand(env), convertCommand(env), schemaCommand(env),
+		reloadCommand(env), statusCommand(env), versionCommand(env))
+	return root
+}

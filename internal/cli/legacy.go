@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+)
+
+// RunLegacy runs the broker with the old program's flags: single dash or
+// double, the same names, the same defaults.
+func RunLegacy(ctx context.Context, env Env, args []string) int {
+	translated, err := translateLegacy(env, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return ExitOK
+	}
+	if err != nil {
+		return exitCode(env, usage(err))
+	}
+	return Run(ctx, env, translated)
+}
+
+// translateLegacy turns the old flags into the arguments of today's commands.
+func translateLegacy(env Env, args []string) ([]string, error) {
+	flags := flag.NewFlagSet("secretless-broker", flag.ContinueOnError)
+	flags.SetOutput(env.Stderr)
+	file := flags.String("f", "", "configuration file")
+	watch := flags.Bool("watch", false, "reload when the configuration file changes")
+	debug := flags.Bool("debug", false, "log more")
+	manager := flags.String("config-mgr", "configfile", "configfile[#PATH]")
+	flags.Bool("graceful-exit", false, "accepted; the broker always stops gracefully")
+	version := flags.Bool("version", false, "print the version")
+	plugins := flags.String("p", "", "accepted for old command lines; plugins are not loaded")
+	checksums := flags.String("s", "", "accepted for old command lines; plugins are not loaded")
+	profile := flags.String("profile", "", "accepted for old command lines; without effect")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if *version || flags.Arg(0) == "version" {
+		return []string{"version"}, nil
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: secretless-broker takes flags only, see -help", flags.Arg(0))
+	}
+	for name, value := range map[string]string{"p": *plugins, "s": *checksums, "profile": *profile} {
+		if value != "" {
+			fmt.Fprintf(env.Stderr, "secretless-broker: -%s has no effect in this version\n", name)
+		}
+	}
+	path, err := legacyFile(*file, *manager)
+	if err != nil {
+		return nil, err
+	}
+	out := []string{"serve"}
+	if path != "" {
+		out = append(out, "--config="+path)
+	}
+	if *watch {
+		out = append(out, "--watch")
+	}
+	if *debug {
+		out = append(out, "--log-level=debug")
+	}
+	return out, nil
+}
+
+// legacyFile finds the file that -f and -config-mgr name together.
+func legacyFile(file, manager string) (string, error) {
+	id, spec, _ := strings.Cut(manager, "#")
+	switch id {
+	case "configfile":
+	case "k8s/crd":
+		return "", fmt.Errorf("-config-mgr %s: custom resources are not supported by this version; mount the configuration as a file and use -f", manager)
+	default:
+		return "", fmt.Errorf("-config-mgr %s: unknown configuration manager; write configfile or configfile#PATH", manager)
+	}
+	if file != "" && spec != "" && file != spec {
+		return "", fmt.Errorf("-f %s and -config-mgr %s name different files: give one of them", file, manager)
+	}
+	if file == "" {
+		return spec, nil
+	}
+	return file, nil
+}

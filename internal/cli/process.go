@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"secretless/internal/admin"
+	"secretless/internal/assemble"
+	"secretless/internal/audit"
+	"secretless/internal/broker"
+	"secretless/internal/config"
+	"secretless/internal/relay"
+)
+
+// process is the running broker with everything around it.
+type process struct {
+	env     Env
+	options serveOptions
+	path    string
+	log     *slog.Logger
+
+	assembler *assemble.Assembler
+	broker    *broker.Broker
+	relay     relay.Relay
+	audit     audit.Sink
+	servers   []*admin.Server
+
+	applying sync.Mutex // one reload at a time
+	ready    atomic.Bool
+	reloads  reloadStatus
+	outside  string // what a reload cannot change, as last read
+}
+
+// start brings the broker up or leaves nothing behind.
+func start(ctx context.Context, env Env, o serveOptions, log *slog.Logger) (*process, error) {
+	source, err := openConfig(env, o.file)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{env: env, options: o, path: source.path, log: log}
+	p.assembler = assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: log})
+	file, built, err := load(p.assembler, source)
+	if err != nil {
+		return nil, usage(err)
+	}
+	logWarnings(log, built.Warnings)
+	if o.watch && source.path == "-" {
+		built.Discard()
+		return nil, usage(errors.New("--watch needs a file: the configuration comes from standard input"))
+	}
+	if err := p.open(ctx, file, built); err != nil {
+		return nil, err
+	}
+	log.Info("ready", "version", versionText(), "config", source.path, "services", len(built.Services))
+	return p, nil
+}
+
+// open starts what the file describes. On failure it closes what it opened.
+func (p *process) open(ctx context.Context, file *config.File, built *assemble.Built) (err error) {
+	applied := false
+	defer func() {
+		if err == nil {
+			return
+		}
+		if !applied {
+			built.Discard()
+		}
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		p.close(ended)
+	}()
+	if p.options.requireCredentials {
+		if err := checkCredentials(ctx, built.Services); err != nil {
+			return &exitError{code: ExitFailure, err: err}
+		}
+	}
+	if p.audit, err = openAudit(file.Audit, p.log); err != nil {
+		return &exitError{code: ExitFailure, err: err}
+	}
+	if p.relay, err = relay.New(relay.Options{Log: p.log}); err != nil {
+		return &exitError{code: ExitFailure, err: fmt.Errorf("starting the relay: %w", err)}
+	}
+	p.broker = broker.New(broker.Options{Log: p.log, Relay: p.relay, Audit: p.audit, Getenv: p.getenv})
+	p.outside = outsideText(file)
+	if err := p.openAdmin(file); err != nil {
+		return &exitError{code: ExitFailure, err: err}
+	}
+	applied = true
+	if err := p.broker.Apply(ctx, built.Services); err != nil {
+		built.Rejected()
+		return &exitError{code: ExitFailure, err: err}
+	}
+	built.Commit()
+	p.ready.Store(true)
+	return nil
+}
+
+// reload reads the configuration again and applies it, or changes nothing.
+func (p *process) reload(ctx context.Context) (err error) {
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	defer func() { p.reloads.record(err) }()
+	if p.path == "-" {
+		return errors.New("the configuration came from standard input, which cannot be read twice; restart the broker")
+	}
+	source, err := openConfig(p.env, p.path)
+	if err != nil {
+		return err
+	}
+	file, built, err := load(p.assembler, source)
+	if err != nil {
+		return err
+	}
+	logWarnings(p.log, built.Warnings)
+	if p.outside != outsideText(file) {
+		p.log.Warn("changes of admin, audit and state take effect at the next start")
+	}
+	if err := p.broker.Apply(ctx, built.Services); err != nil {
+		built.Rejected()
+		return err
+	}
+	built.Commit()
+	return nil
+}
+
+// close drains and ends everything; when ctx ends, what still drains is cut.
+func (p *process) close(ctx context.Context) {
+	p.ready.Store(false)
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	if p.broker != nil {
+		if err := p.broker.Shutdown(ctx); err != nil {
+			p.log.Warn("stopping the services", "error", err)
+		}
+	}
+	for _, s := range p.servers {
+		brief, cancel := context.WithTimeout(context.Background(), time.Second)
+		s.Close(brief)
+		cancel()
+	}
+	if p.relay != nil {
+		if err := p.relay.Close(); err != nil {
+			p.log.Warn("stopping the relay", "error", err)
+		}
+	}
+	if p.audit != nil {
+		if err := p.audit.Close(); err != nil {
+			p.log.Error("closing the audit log", "error", err)
+		}
+	}
+	p.assembler.Close()
+}
+
+// checkCredentials is --require-credentials: every credential of every service
+// must be there before anything listens.
+func checkCredentials(ctx context.Context, services []*broker.Service) error {
+	var errs []error
+	for _, s := range services {
+		checker, ok := s.Credentials.(interface{ Check(context.Context) error })
+		if !ok {
+			continue
+		}
+		if err := checker.Check(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("service %s: %w", s.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *process) getenv(name string) string {
+	v, _ := p.env.LookupEnv(name)
+	return v
+}
+
+func openAudit(a config.Audit, log *slog.Logger) (audit.Sink, error) {
+	if a.To == "" {
+		return audit.Nop{}, nil
+	}
+	return audit.Open(a.To, audit.Options{Required: a.Required, Log: log})
+}
+
+// outsideText is what only a restart changes, comparable.
+func outsideText(f *config.File) string {
+	return fmt.Sprintf("%v %v %v %v %v", f.Admin.Health, f.Admin.Socket, f.Audit.To, f.Audit.Required, f.State)
+}

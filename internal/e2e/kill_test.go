@@ -1,0 +1,254 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"secretless/internal/testenv"
+)
+
+func unixTransport(path string) *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+}
+
+// learnsSoon is how long the other side may need to learn of a death; the bar
+// is one second on a machine that does nothing else.
+const learnsSoon = 5 * time.Second
+
+// A killed server ends its clients' connections, and new ones work as soon as
+// it is back.
+func TestKilledServer(t *testing.T) {
+	server := testenv.NewPostgres(t, testenv.PG{})
+	r := start(t, service{server: server, user: server.Users.SCRAM})
+	held := connect(t, r.dsn())
+	failed := make(chan error, 1)
+	go func() {
+		_, err := held.Exec(context.Background(), "select pg_sleep(60)")
+		failed <- err
+	}()
+	time.Sleep(100 * time.Millisecond)
+	server.Kill()
+	select {
+	case err := <-failed:
+		if err == nil {
+			t.Error("the query ended without an error")
+		}
+	case <-time.After(learnsSoon):
+		t.Fatal("the client does not learn that the server is dead")
+	}
+	if got := connectError(t, r.dsn()); got.Code != "08001" {
+		t.Errorf("SQLSTATE %s, want 08001", got.Code)
+	}
+	server.Restart(t)
+	expectUser(t, r.dsn(), "scram")
+}
+
+// A killed client ends its server process.
+func TestKilledClient(t *testing.T) {
+	server := testenv.Postgres(t, testenv.PG{})
+	r := start(t, service{server: server, user: server.Users.SCRAM})
+	name := "killed-" + filepath.Base(r.dir)
+	cmd := exec.CommandContext(t.Context(), testenv.Tool(t, "psql"), "-X", "-w", "-d", r.dsn("application_name="+name), "-c", "select 1")
+	stdin, err := cmd.StdinPipe() // psql reads commands until we kill it
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Args = cmd.Args[:len(cmd.Args)-2]
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stdin.Close() }()
+	admin := server.Connect(t)
+	sessions := func() (n int) {
+		if err := admin.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = $1", name).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	r.eventually("psql to connect", func() bool { return sessions() == 1 })
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	r.eventually("the server to end the session", func() bool { return sessions() == 0 })
+}
+
+// A killed broker ends both sides, at any moment of the handshake: the target
+// here accepts and says as much of a login as the case says.
+func TestKilledBroker(t *testing.T) {
+	binary := buildBinary(t)
+	server := testenv.Postgres(t, testenv.PG{})
+	t.Run("established", func(t *testing.T) {
+		t.Parallel()
+		r := prepare(t)
+		broker := r.exec(binary, r.yaml(service{server: server, user: server.Users.SCRAM}))
+		conn := r.connectWhenUp()
+		_ = broker.Process.Kill()
+		_ = broker.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), learnsSoon)
+		defer cancel()
+		if _, err := conn.Exec(ctx, "select 1"); err == nil || ctx.Err() != nil {
+			t.Errorf("the client learned %v", err)
+		}
+		// What a killed broker leaves is replaced at the next start.
+		again := r.exec(binary, r.yaml(service{server: server, user: server.Users.SCRAM}))
+		r.connectWhenUp()
+		_ = again.Process.Signal(os.Interrupt)
+		_ = again.Wait()
+		if entries, _ := filepath.Glob(filepath.Join(r.dir, ".s.PGSQL.*")); len(entries) > 0 {
+			t.Errorf("socket files left: %v", entries)
+		}
+	})
+	for i, stage := range [][]byte{nil, {'N'}} {
+		t.Run(fmt.Sprint("stage ", i), func(t *testing.T) {
+			t.Parallel()
+			silent := newSilentTarget(t, stage)
+			mode := "disable"
+			if stage != nil {
+				mode = "prefer"
+			}
+			dead := *server
+			dead.Port = silent.port()
+			r := prepare(t)
+			broker := r.exec(binary, r.yaml(service{server: &dead, user: server.Users.SCRAM, sslmode: mode}))
+			failed := make(chan error, 1)
+			r.eventually("the broker to listen", func() bool {
+				c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
+				if err == nil {
+					_ = c.Close()
+				}
+				return err == nil
+			})
+			go func() {
+				_, err := pgx.Connect(context.Background(), r.dsn())
+				failed <- err
+			}()
+			<-silent.reached
+			_ = broker.Process.Kill()
+			_ = broker.Wait()
+			expectSoon(t, "the client", failed)
+			expectSoon(t, "the target", silent.ended)
+		})
+	}
+}
+
+func expectSoon(t *testing.T, who string, learned <-chan error) {
+	t.Helper()
+	select {
+	case err := <-learned:
+		if err == nil {
+			t.Errorf("%s saw an orderly login", who)
+		}
+	case <-time.After(learnsSoon):
+		t.Errorf("%s does not learn that the broker is dead", who)
+	}
+}
+
+// silentTarget answers the first message with some bytes and then nothing.
+type silentTarget struct {
+	l       net.Listener
+	reached chan struct{}
+	ended   chan error
+}
+
+func newSilentTarget(t *testing.T, answer []byte) *silentTarget {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &silentTarget{l: l, reached: make(chan struct{}), ended: make(chan error, 1)}
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = c.Close() }()
+		b := make([]byte, 1000)
+		_, _ = c.Read(b)
+		if answer != nil {
+			_, _ = c.Write(answer)
+			_, _ = c.Read(b)
+		}
+		close(s.reached)
+		_, err = c.Read(b)
+		s.ended <- err
+	}()
+	t.Cleanup(func() { _ = l.Close() })
+	return s
+}
+
+func (s *silentTarget) port() int { return s.l.Addr().(*net.TCPAddr).Port }
+
+// buildBinary builds the program once a test.
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secretless")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "secretless/cmd/secretless")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v: %s", err, out)
+	}
+	return path
+}
+
+// exec runs the binary itself, for tests that kill it.
+func (r *running) exec(binary, yaml string) *exec.Cmd {
+	r.t.Helper()
+	r.write(yaml)
+	cmd := exec.CommandContext(r.t.Context(), binary, "-f", r.config)
+	cmd.Env = []string{"DB_PASSWORD=" + r.env["DB_PASSWORD"]}
+	cmd.Stdout, cmd.Stderr = r.log, r.log
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func (r *running) connectWhenUp() (conn *pgx.Conn) {
+	r.t.Helper()
+	r.eventually("the broker to serve", func() bool {
+		c, err := pgx.Connect(r.t.Context(), r.dsn())
+		conn = c
+		return err == nil
+	})
+	r.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// A client that is killed while the target dawdles takes its target connection
+// with it, in the middle of the handshake.
+func TestKilledClientDuringHandshake(t *testing.T) {
+	server := testenv.Postgres(t, testenv.PG{})
+	silent := newSilentTarget(t, nil)
+	dead := *server
+	dead.Port = silent.port()
+	r := start(t, service{server: &dead, user: server.Users.SCRAM})
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	greeting := []byte("\x00\x00\x00\x11\x00\x03\x00\x00user\x00x\x00\x00")
+	greeting[3] = byte(len(greeting))
+	if _, err := io.Copy(c, bytes.NewReader(greeting)); err != nil {
+		t.Fatal(err)
+	}
+	<-silent.reached
+	_ = c.Close()
+	expectSoon(t, "the target", silent.ended)
+}
