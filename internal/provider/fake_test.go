@@ -52,11 +52,12 @@ func (f *fake) Fetch(ctx context.Context, refs []string) (map[string]provider.Le
 	}
 	if deaf != nil {
 		<-deaf
-	}
-	select {
-	case <-time.After(delay):
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	} else {
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	if err != nil {
 		return nil, err

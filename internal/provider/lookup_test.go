@@ -245,6 +245,24 @@ func TestHangingProvider(t *testing.T) {
 	})
 }
 
+// What a lookup brings home long after its deadline may be older than what is
+// in the cache by then.
+func TestLateAnswerIsNotCached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaf := make(chan struct{})
+		f := &fake{deaf: deaf}
+		c := resolve(t, f, provider.InstanceOptions{Cache: time.Hour})
+		if _, err := c.Get(t.Context()); err == nil {
+			t.Fatal("no error")
+		}
+		f.set(func(f *fake) { f.deaf = nil })
+		wantPassword(t, c, 2)
+		close(deaf)
+		synctest.Wait()
+		wantPassword(t, c, 2)
+	})
+}
+
 func TestCloseWaitsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{deaf: make(chan struct{})}

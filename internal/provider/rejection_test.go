@@ -66,7 +66,7 @@ func TestHundredRejectionsOneLookup(t *testing.T) {
 		for n := range 100 {
 			set := mustGet(t, c)
 			wg.Go(func() {
-				time.Sleep(time.Duration(n) * time.Millisecond) // the handshake
+				time.Sleep(time.Duration(n+1) * time.Millisecond) // the handshake
 				if !c.Rejected(set) {
 					t.Error("no retry")
 				}
