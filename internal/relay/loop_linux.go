@@ -103,9 +103,7 @@ func (l *loop) post(c command) {
 	defer l.mu.Unlock()
 	if l.closed {
 		if c.what == begin {
-			c.pair.abandon()
-			c.pair.closeSockets()
-			l.ledger.settle(c.pair.given.Done, Result{Err: ErrStopped})
+			c.pair.refuse()
 		}
 		return
 	}

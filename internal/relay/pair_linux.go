@@ -86,6 +86,14 @@ func (p *pair) abandon() {
 	p.given.Target.Close()
 }
 
+// refuse ends a pair that its loop never saw.
+func (p *pair) refuse() {
+	p.abandon()
+	p.closeSockets()
+	p.loop.count.Add(-1)
+	p.loop.ledger.settle(p.given.Done, Result{Err: ErrStopped})
+}
+
 // release closes the loop's descriptors. They are taken out of the epoll set
 // by hand, since a process forked meanwhile may keep the socket open, and
 // registered, for a moment longer.
