@@ -16,7 +16,7 @@ import (
 
 // Bounds of one walk over /proc, which any local user can make long.
 const (
-	maxScanTime    = 2 * time.Second
+	maxScanTime    = 5 * time.Second
 	maxDescriptors = 1 << 20
 	// maxHolders is for one socket: a server's forked workers, with room.
 	maxHolders = 128
