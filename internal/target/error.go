@@ -104,8 +104,9 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// isClosed says whether the other side ended the connection.
-func isClosed(err error) bool {
+// IsClosed says whether err means that the other side ended the connection, in
+// order or with a reset.
+func IsClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

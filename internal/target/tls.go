@@ -133,7 +133,7 @@ func tlsReason(err error) string {
 	switch {
 	case isTimeout(err):
 		return "handshake did not end in time"
-	case isClosed(err):
+	case IsClosed(err):
 		return "the target closed the connection during the handshake; its log may say why"
 	}
 	return reason(err)

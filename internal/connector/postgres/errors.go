@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -147,7 +146,7 @@ func targetFailure(ctx context.Context, address, what string, err error) error {
 		return failure(connector.KindTLS, "%w", &target.Error{Op: target.OpTLS, Address: address, Err: err})
 	case isTimeout(err):
 		return failure(connector.KindTimeout, "%s: the target %s did not answer in time", what, address)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case target.IsClosed(err):
 		return failure(connector.KindTargetLost, "%s: the target %s closed the connection; its log may say why", what, address)
 	}
 	return failure(connector.KindTargetLost, "%s: connection to the target %s lost: %w", what, address, err)

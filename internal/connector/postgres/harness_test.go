@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -87,7 +86,6 @@ type front struct {
 	stop     context.CancelCauseFunc
 	running  sync.WaitGroup
 	ids      atomic.Uint64
-	log      bytes.Buffer
 
 	mu   sync.Mutex
 	errs []error

@@ -1,0 +1,184 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"secretless/internal/connector"
+	"secretless/internal/testenv"
+)
+
+// Cancelling through the broker reaches the backend, over whatever the service
+// uses, with PostgreSQL 18's long keys too.
+func TestCancelQuery(t *testing.T) {
+	for _, version := range versions {
+		for _, mode := range []string{"disable", "require"} {
+			t.Run(fmt.Sprint(version, " ", mode), func(t *testing.T) {
+				s := testenv.Postgres(t, testenv.PG{Version: version})
+				f := newFront(t, Config{}, creds(s, s.Users.SCRAM, "sslmode", mode))
+				conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=127.0.0.1 port=%s user=x dbname=app sslmode=disable max_protocol_version=latest", f.port()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close(context.Background()) }()
+				failed := make(chan error, 1)
+				go func() {
+					_, err := conn.Exec(context.Background(), "select pg_sleep(20)")
+					failed <- err
+				}()
+				time.Sleep(200 * time.Millisecond)
+				if err := conn.PgConn().CancelRequest(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				var pgErr *pgconn.PgError
+				if err := <-failed; !errors.As(err, &pgErr) || pgErr.Code != "57014" {
+					t.Fatalf("the query ended with %v", err)
+				}
+				if n := f.credentials.lookups(); n != 1 {
+					t.Errorf("%d lookups: a request for a running session needs none", n)
+				}
+			})
+		}
+	}
+}
+
+func cancelRequest(t *testing.T, pid uint32, key []byte) []byte {
+	t.Helper()
+	message, err := (&pgproto3.CancelRequest{ProcessID: pid, SecretKey: key}).Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message
+}
+
+// A request of no known session goes to the configured target, byte for byte,
+// and the client waits for the target's close.
+func TestCancelForwarded(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		for _, size := range []int{4, 32, 256} {
+			t.Run(fmt.Sprint(size, " refuse ", refuse), func(t *testing.T) {
+				want := cancelRequest(t, 99, bytes.Repeat([]byte{7}, size))
+				var closed time.Time
+				got := make(chan []byte, 1)
+				fake := newFakeTarget(t, func(conn net.Conn) {
+					whole, _ := readPacket(conn)
+					got <- whole
+					time.Sleep(100 * time.Millisecond)
+					closed = time.Now()
+				})
+				f := newFront(t, Config{}, fake.creds())
+				if refuse {
+					f.refuse = &connector.Failure{Kind: connector.KindLimit, Err: errors.New("full")}
+				}
+				if answer := talk(t, f, want); len(answer) > 0 {
+					t.Errorf("answer %q", answer)
+				}
+				if time.Now().Before(closed) || closed.IsZero() {
+					t.Error("the client was let go before the target had closed")
+				}
+				if whole := <-got; !bytes.Equal(whole, want) {
+					t.Errorf("got %q, want %q", whole, want)
+				}
+				if err := f.result(0); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+func TestCancelFails(t *testing.T) {
+	key := []byte{1, 2, 3, 4}
+	t.Run("provider", func(t *testing.T) {
+		f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
+		f.credentials.err = errors.New("provider vault is down")
+		_ = talk(t, f, cancelRequest(t, 1, key))
+		if kind := connector.KindOf(f.result(0)); kind != connector.KindCredentials {
+			t.Errorf("kind %v", kind)
+		}
+	})
+	t.Run("target stalls", func(t *testing.T) {
+		fake := newFakeTarget(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+		f := newFront(t, Config{}, fake.creds())
+		f.handshake = 200 * time.Millisecond
+		_ = talk(t, f, cancelRequest(t, 1, key))
+		if kind := connector.KindOf(f.result(0)); kind != connector.KindTimeout {
+			t.Errorf("kind %v", kind)
+		}
+	})
+}
+
+// The request follows the session to its own server, whatever the host's name
+// stands for by then.
+func TestCancelFollowsSession(t *testing.T) {
+	got := make(chan []byte, 1)
+	first := newFakeTarget(t, func(conn net.Conn) {
+		whole, err := readPacket(conn)
+		if err != nil {
+			return
+		}
+		if bytes.Contains(whole, []byte("user")) {
+			_, _ = conn.Write(welcome(t))
+			_, _ = io.Copy(io.Discard, conn)
+			return
+		}
+		got <- whole
+	})
+	second := newFakeTarget(t, func(net.Conn) { t.Error("the request went to the wrong server") })
+	f := newFront(t, Config{}, first.creds(), second.creds())
+	conn := dial(t, f)
+	_, _ = conn.Write(plainStartup)
+	if _, err := io.ReadFull(conn, make([]byte, len(welcome(t)))); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.result(0)
+	want := cancelRequest(t, 7, []byte{1, 2, 3, 4}) // the key in welcome
+	_ = talk(t, f, want)
+	if whole := <-got; !bytes.Equal(whole, want) {
+		t.Errorf("got %q", whole)
+	}
+	_ = conn.Close()
+	for range 500 {
+		if _, known := f.c.sessions.find(&pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}); !known {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the session is still known after its end")
+}
+
+func TestSessionTable(t *testing.T) {
+	table := newSessions()
+	key := pgproto3.BackendKeyData{ProcessID: 1, SecretKey: []byte{1, 2, 3, 4}}
+	request := &pgproto3.CancelRequest{ProcessID: 1, SecretKey: key.SecretKey}
+	forgetOld := table.add(key, plan{direct: false})
+	forgetNew := table.add(key, plan{direct: true})
+	forgetOld()
+	if p, ok := table.find(request); !ok || !p.direct {
+		t.Error("the end of one session removed another with the same key")
+	}
+	forgetNew()
+	forgetNew()
+	if _, ok := table.find(request); ok {
+		t.Error("still there")
+	}
+	if table.add(pgproto3.BackendKeyData{}, plan{}) != nil {
+		t.Error("a session without a key was added")
+	}
+	for i := range maxCancelKeys {
+		table.add(pgproto3.BackendKeyData{ProcessID: uint32(i), SecretKey: []byte{0}}, plan{})
+	}
+	if table.add(key, plan{}) != nil || len(table.plans) != maxCancelKeys {
+		t.Error("the table has no bound")
+	}
+}
