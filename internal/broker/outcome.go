@@ -47,8 +47,10 @@ func (o outcome) settle(cause error, established bool) outcome {
 	if o.err == nil {
 		return o
 	}
-	if _, typed := errors.AsType[*connector.Failure](o.err); !typed && cause != nil {
-		o.err = fmt.Errorf("%w (%w)", cause, o.err)
+	// What the connector saw of an ended context is a failed read or dial; the
+	// cause says why.
+	if cause != nil && !errors.Is(o.err, cause) {
+		o.err = fmt.Errorf("%w: %w", cause, o.err)
 	}
 	o.reason = connector.KindOf(o.err).String()
 	if !established {
