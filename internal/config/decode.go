@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -127,6 +128,20 @@ func (d *decoder) structure(n *node, v reflect.Value, section string) {
 			d.missing(n, f, e, ok)
 		case f.def != nil:
 			d.value(&node{kind: scalarNode, tag: "!!str", value: *f.def, pos: n.pos}, target, f)
+		case target.Kind() == reflect.Struct:
+			d.defaults(target, n.pos)
+		}
+	}
+}
+
+// defaults fills in what the keys of an absent section stand for.
+func (d *decoder) defaults(v reflect.Value, pos Pos) {
+	if _, ok := v.Addr().Interface().(nodeDecoder); ok {
+		return
+	}
+	for _, f := range fieldsOf(v.Type()) {
+		if f.def != nil {
+			d.value(&node{kind: scalarNode, tag: "!!str", value: *f.def, pos: pos}, v.FieldByIndex(f.index), f)
 		}
 	}
 }
@@ -183,13 +198,15 @@ func (d *decoder) list(n *node, v reflect.Value, f field) {
 		}
 		items = []*node{n}
 	}
-	list := reflect.MakeSlice(v.Type(), len(items), len(items))
+	list := reflect.MakeSlice(v.Type(), 0, len(items))
 	for i, item := range items {
 		if item.isNull() {
 			d.errorf(item.pos, "%s has an empty entry", f.name)
 			continue
 		}
-		d.value(item, list.Index(i), field{name: f.name + "[" + strconv.Itoa(i) + "]"})
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(item, element, field{name: f.name + "[" + strconv.Itoa(i) + "]"})
+		list = reflect.Append(list, element)
 	}
 	v.Set(list)
 }
@@ -228,6 +245,10 @@ func (d *decoder) basic(n *node, v reflect.Value, f field) {
 		}
 	case v.CanInt(), v.CanUint():
 		want = "a whole number"
+		if ok && (n.tag == "!!int" || n.tag == "!!float") && !setWhole(v, n.value) {
+			d.errorf(n.pos, "%s must be a whole number%s, not %s", f.name, rangeOf(v), n.value)
+			return
+		}
 		ok = ok && setWhole(v, n.value)
 	case v.CanFloat():
 		want = "a number"
@@ -267,6 +288,15 @@ func setWhole(v reflect.Value, text string) bool {
 		v.SetUint(u)
 	}
 	return err == nil
+}
+
+// rangeOf says what fits into an integer.
+func rangeOf(v reflect.Value) string {
+	if v.CanUint() {
+		return fmt.Sprintf(" from 0 to %d", uint64(math.MaxUint64)>>(64-v.Type().Bits()))
+	}
+	most := int64(math.MaxInt64) >> (64 - v.Type().Bits())
+	return fmt.Sprintf(" from %d to %d", -most-1, most)
 }
 
 func (d *decoder) duration(n *node, v reflect.Value, key string) {
