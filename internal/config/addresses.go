@@ -130,7 +130,7 @@ func (r *report) resolve(m *machine, l Listen, key, host string) []netip.Addr {
 // reason shortens a resolver's error to what went wrong.
 func reason(err error) string {
 	text := err.Error()
-	return text[strings.LastIndex(text, ": ")+1:]
+	return strings.TrimSpace(text[strings.LastIndex(text, ": ")+1:])
 }
 
 // conflicts reports addresses that two services would both have to open.
@@ -160,7 +160,7 @@ func (p place) meets(o place) bool {
 	if p.port == "0" { // the system picks another one each time
 		return false
 	}
-	if p.wildcard || o.wildcard {
+	if p.wildcard || o.wildcard || p.listen.Address == o.listen.Address {
 		return true
 	}
 	return slices.ContainsFunc(p.addrs, func(a netip.Addr) bool { return slices.Contains(o.addrs, a) })

@@ -103,7 +103,7 @@ func (r *report) allow(e namedEntry[serviceSpec], s *Service) {
 	for _, p := range spec.Executables {
 		a.Executables = append(a.Executables, p.path)
 	}
-	if len(a.Users)+len(a.Groups)+len(a.Executables) == 0 {
+	if section, _ := e.node.get("allow"); len(a.Users)+len(a.Groups)+len(a.Executables) == 0 && len(section.value.entries) == 0 && section.value.kind == mapNode {
 		r.errorf(a.Pos, "allow names nobody; name users, groups or executables, or remove it to admit everyone")
 	}
 	for _, name := range append(append([]string(nil), a.Users...), a.Groups...) {
@@ -121,7 +121,8 @@ func (r *report) socket(e namedEntry[serviceSpec], s *Service) {
 		return
 	}
 	s.Socket = Socket{Mode: fs.FileMode(spec.Mode), Owner: spec.Owner, Group: spec.Group, Set: true, Pos: s.Locate("socket")}
-	unix := len(s.Listen) == 0 // reported already
+	section, _ := e.node.get("socket")
+	unix := len(s.Listen) == 0 || section.value.kind != mapNode // reported already
 	for _, l := range s.Listen {
 		unix = unix || l.Network == "unix"
 	}

@@ -171,8 +171,8 @@ func (c *conversion) services(old v1File) []*yaml.Node {
 func (c *conversion) verify(v2 []byte) error {
 	_, err := Parse(c.file+" (converted)", v2, Options{
 		SharesListener: func(connector string) bool { return slices.Contains(httpConnectors(), connector) },
-		Resolve:        func(context.Context, string) ([]netip.Addr, error) { return nil, nil },
-		LocalAddrs:     func() ([]netip.Addr, error) { return nil, nil },
+		Resolve:        anyName,
+		LocalAddrs:     noAddrs,
 	})
 	if err != nil {
 		c.errorf(Pos{}, "the converted file would have mistakes that come from this one:\n%v", err)
@@ -180,6 +180,11 @@ func (c *conversion) verify(v2 []byte) error {
 	}
 	return nil
 }
+
+// anyName and noAddrs stand for a machine that nothing is known about.
+func anyName(context.Context, string) ([]netip.Addr, error) { return nil, nil }
+
+func noAddrs() ([]netip.Addr, error) { return nil, nil }
 
 // write puts the new file together.
 func (c *conversion) write(root *node, services []*yaml.Node) ([]byte, error) {

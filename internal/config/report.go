@@ -57,6 +57,10 @@ func (r *report) syntax(data []byte, err error) {
 		pos.Line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
+	// The line of its parser counts from 0, that of its scanner from 1.
+	if regexp.MustCompile(`^did not find expected (<|node|key|',' or|'-')`).MatchString(text) {
+		pos.Line++
+	}
 	lines := strings.Split(string(data), "\n")
 	if tab, ok := tabNear(lines, pos.Line); ok {
 		r.errorf(tab, "a tab cannot indent YAML; use spaces")

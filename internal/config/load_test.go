@@ -1,0 +1,69 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Files as people have them from the old broker.
+func TestFilesOfTheOldBroker(t *testing.T) {
+	files, err := filepath.Glob("testdata/v2/*.yml")
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		f, err := Load(path, offline())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var warnings strings.Builder
+		for _, w := range f.Warnings {
+			warnings.WriteString(w.String() + "\n")
+		}
+		golden(t, strings.TrimSuffix(path, ".yml")+".golden", warnings.String())
+	}
+}
+
+func TestLoad(t *testing.T) {
+	opts := offline()
+	opts.Stdin = strings.NewReader(service(listenHere))
+	if f, err := Load("-", opts); err != nil || f.Name != "<stdin>" {
+		t.Errorf("stdin: %v", err)
+	}
+	opts.Stdin = strings.NewReader("#" + strings.Repeat("x", 2*maxFile))
+	if _, err := Load("-", opts); err == nil || err.Error() != "<stdin>: the file has more than 1024 KiB" {
+		t.Errorf("long: %v", err)
+	}
+	if _, err := Load(t.TempDir(), opts); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("directory: %v", err)
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "x"), opts); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	home := t.TempDir()
+	t.Chdir(t.TempDir())
+	inHome := filepath.Join(home, ".secretless.yml")
+	if err := os.WriteFile(inHome, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Find(home); err != nil || got != inHome {
+		t.Errorf("%s %v", got, err)
+	}
+	if err := os.WriteFile("secretless.yml", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Find(home); err != nil || got != "secretless.yml" {
+		t.Errorf("%s %v", got, err)
+	}
+	_, err := findIn([]string{"a", "b"})
+	if !errors.Is(err, ErrNotFound) || err.Error() != "no configuration: none of a, b exists; name one with -f FILE" {
+		t.Error(err)
+	}
+}
