@@ -157,7 +157,7 @@ type TLS struct {
 type Admin struct {
 	// Health is nil where it is turned off; the default has no Pos.
 	Health *Listen
-	// Socket is nil where the platform's default holds.
+	// Socket is nil where there is none.
 	Socket *Listen
 }
 
