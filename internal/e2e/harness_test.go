@@ -42,6 +42,7 @@ type service struct {
 	user     testenv.User
 	sslmode  string
 	host     string   // default 127.0.0.1
+	port     int      // default the server's
 	more     []string // further lines of credentials, "name: value"
 	settings []string // further lines of the service, with their own indent
 }
@@ -54,6 +55,9 @@ func (r *running) yaml(s service) string {
 	}
 	if s.host == "" {
 		s.host = "127.0.0.1"
+	}
+	if s.port == 0 {
+		s.port = s.server.Port
 	}
 	r.env["DB_PASSWORD"] = s.user.Password
 	var b strings.Builder
@@ -69,7 +73,7 @@ services:
       sslmode: %s
       username: %s
       password: { from: env, get: DB_PASSWORD }
-`, r.port, r.dir, s.host, s.server.Port, s.sslmode, s.user.Name)
+`, r.port, r.dir, s.host, s.port, s.sslmode, s.user.Name)
 	for _, line := range s.more {
 		fmt.Fprintf(&b, "      %s\n", line)
 	}

@@ -115,14 +115,13 @@ func TestKilledBroker(t *testing.T) {
 		t.Run(fmt.Sprint("stage ", i), func(t *testing.T) {
 			t.Parallel()
 			silent := newSilentTarget(t, stage)
-			mode := "disable"
+			dead := service{server: server, user: server.Users.SCRAM}
+			dead.port = silent.port()
 			if stage != nil {
-				mode = "prefer"
+				dead.sslmode = "prefer"
 			}
-			dead := *server
-			dead.Port = silent.port()
 			r := prepare(t)
-			broker := r.exec(binary, r.yaml(service{server: &dead, user: server.Users.SCRAM, sslmode: mode}))
+			broker := r.exec(binary, r.yaml(dead))
 			failed := make(chan error, 1)
 			r.eventually("the broker to listen", func() bool {
 				c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
@@ -236,9 +235,9 @@ func (r *running) connectWhenUp() (conn *pgx.Conn) {
 func TestKilledClientDuringHandshake(t *testing.T) {
 	server := testenv.Postgres(t, testenv.PG{})
 	silent := newSilentTarget(t, nil)
-	dead := *server
-	dead.Port = silent.port()
-	r := start(t, service{server: &dead, user: server.Users.SCRAM})
+	dead := service{server: server, user: server.Users.SCRAM}
+	dead.port = silent.port()
+	r := start(t, dead)
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
 	if err != nil {
 		t.Fatal(err)

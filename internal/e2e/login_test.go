@@ -106,8 +106,8 @@ func TestEveryFailure(t *testing.T) {
 	noTLS := testenv.Postgres(t, testenv.PG{NoTLS: true})
 	wrongHost := testenv.Postgres(t, testenv.PG{Cert: testenv.CertWrongHost})
 	u := server.Users
-	dead := *server
-	dead.Port = freePort(t)
+	dead := service{server: server, user: server.Users.SCRAM}
+	dead.port = freePort(t)
 	target := fmt.Sprintf("127.0.0.1:%d", server.Port)
 	for name, c := range map[string]struct {
 		service service
@@ -121,7 +121,7 @@ func TestEveryFailure(t *testing.T) {
 		"role may not log in":   {service: service{server: server, user: u.NoLogin}, code: "28000", text: []string{"not permitted to log in"}},
 		"too many for the role": {service: service{server: server, user: u.Full}, code: "53300", text: []string{"too many connections"}},
 		"unknown database":      {service: service{server: server, user: u.SCRAM}, dsn: "dbname=nonesuch", code: "3D000", text: []string{"nonesuch"}},
-		"dead target":           {service: service{server: &dead, user: u.SCRAM}, code: "08001", text: []string{fmt.Sprint(dead.Port), "refused"}},
+		"dead target":           {service: dead, code: "08001", text: []string{fmt.Sprint(dead.port), "refused"}},
 		"unknown name":          {service: service{server: server, user: u.SCRAM, host: "no-such-host.invalid"}, code: "08001", text: []string{"no-such-host.invalid"}},
 		"cleartext refused":     {service: service{server: server, user: u.Cleartext}, text: []string{"allowCleartext"}},
 		"tls refused":           {service: service{server: noTLS, user: u.SCRAM, sslmode: "require"}, code: "08001", text: []string{"TLS", "sslmode"}},
