@@ -156,10 +156,15 @@ func targetFailure(ctx context.Context, address, what string, err error) error {
 // the client that left, or the broker that stops.
 func interrupted(ctx context.Context, address, what string) error {
 	cause := context.Cause(ctx)
-	if f, ok := errors.AsType[*connector.Failure](cause); ok {
+	f, ok := errors.AsType[*connector.Failure](cause)
+	switch {
+	case ok && f.Kind == connector.KindClientGone:
 		return f
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) || isTimeout(cause) {
+	case ok && f.Kind == connector.KindTimeout:
+		return failure(f.Kind, "%s: the target %s did not answer in time: %w", what, address, f)
+	case ok:
+		return failure(f.Kind, "%s: %w", what, f)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), isTimeout(cause):
 		return failure(connector.KindTimeout, "%s: the target %s did not answer in time", what, address)
 	}
 	return failure(connector.KindStopping, "%s: the service stops", what)

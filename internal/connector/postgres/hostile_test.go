@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -269,31 +271,26 @@ func TestStopDuringLogin(t *testing.T) {
 	}
 }
 
-// A client that leaves lets go of a target that stalls, and of a provider.
-func TestClientLeaves(t *testing.T) {
-	t.Run("target stalls", func(t *testing.T) {
-		closed := make(chan struct{})
-		fake := newFakeTarget(t, func(conn net.Conn) {
-			_, _ = io.Copy(io.Discard, conn)
-			close(closed)
+// What ended the context decides what the client is told.
+func TestInterrupted(t *testing.T) {
+	for name, test := range map[string]struct {
+		cause error
+		kind  connector.Kind
+		text  string
+	}{
+		"handshake timeout": {failure(connector.KindTimeout, "limits.handshakeTimeout passed"), connector.KindTimeout, "logging in: the target db:1 did not answer in time: limits.handshakeTimeout passed"},
+		"client gone":       {failure(connector.KindClientGone, "the client left"), connector.KindClientGone, "the client left"},
+		"drained":           {failure(connector.KindStopping, "drain time has passed"), connector.KindStopping, "logging in: drain time has passed"},
+		"deadline":          {context.DeadlineExceeded, connector.KindTimeout, "logging in: the target db:1 did not answer in time"},
+		"anything else":     {io.ErrClosedPipe, connector.KindStopping, "logging in: the service stops"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(test.cause)
+			err := targetFailure(ctx, "db:1", "logging in", os.ErrDeadlineExceeded)
+			if connector.KindOf(err) != test.kind || err.Error() != test.text {
+				t.Errorf("%v: %v", connector.KindOf(err), err)
+			}
 		})
-		f := newFront(t, Config{}, fake.creds())
-		conn := dial(t, f)
-		_, _ = conn.Write(plainStartup)
-		_ = conn.Close()
-		if kind := connector.KindOf(f.result(0)); kind != connector.KindClientGone {
-			t.Errorf("kind %v", kind)
-		}
-		<-closed
-	})
-	t.Run("provider slow", func(t *testing.T) {
-		f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-		f.credentials.block = true
-		conn := dial(t, f)
-		_, _ = conn.Write(plainStartup)
-		_ = conn.Close()
-		if kind := connector.KindOf(f.result(0)); kind != connector.KindClientGone {
-			t.Errorf("kind %v: %v", kind, f.result(0))
-		}
-	})
+	}
 }

@@ -299,7 +299,7 @@ func TestEarlyBytes(t *testing.T) {
 	}
 }
 
-// Bytes that come while the client is being watched are kept as well.
+// Bytes that come during the login are kept as well.
 func TestEarlyBytesDuringLogin(t *testing.T) {
 	received := make(chan string, 1)
 	proceed := make(chan struct{})
@@ -314,7 +314,7 @@ func TestEarlyBytesDuringLogin(t *testing.T) {
 	f := newFront(t, Config{}, fake.creds())
 	conn := dial(t, f)
 	_, _ = conn.Write(append(bytes.Clone(plainStartup), "one "...))
-	time.Sleep(2 * lifelineDelay)
+	time.Sleep(50 * time.Millisecond)
 	_, _ = conn.Write([]byte("two "))
 	time.Sleep(50 * time.Millisecond)
 	close(proceed)
