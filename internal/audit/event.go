@@ -63,10 +63,10 @@ type line struct {
 }
 
 type peerLine struct {
-	UID        uint32 `json:"uid"`
-	GID        uint32 `json:"gid"`
-	PID        int    `json:"pid,omitempty"`
-	Executable string `json:"executable,omitempty"`
+	UID        uint32  `json:"uid"`
+	GID        *uint32 `json:"gid,omitempty"` // known with the process only
+	PID        int     `json:"pid,omitempty"`
+	Executable string  `json:"executable,omitempty"`
 }
 
 // Line is the event as it is written, with its newline. Whatever a name or a
@@ -78,7 +78,10 @@ func (e Event) Line() []byte {
 		Listener: e.Listener, Remote: e.Remote, Reason: e.Reason, Count: e.Count,
 	}
 	if e.Peer.Known {
-		l.Peer = &peerLine{e.Peer.UID, e.Peer.GID, e.Peer.PID, e.Peer.Executable}
+		l.Peer = &peerLine{UID: e.Peer.UID, PID: e.Peer.PID, Executable: e.Peer.Executable}
+		if e.Peer.PID != 0 {
+			l.Peer.GID = &e.Peer.GID
+		}
 	}
 	if e.Type == Closed {
 		l.ToTarget, l.ToClient = &e.ToTarget, &e.ToClient
