@@ -56,6 +56,8 @@ func (b *bench) idleOf(ctx context.Context, r relay) ([]idleRow, leftRow, error)
 		row := idleRow{contender: r.name, connections: level, rssKiB: now.rssKiB, descriptors: now.descriptors}
 		if level > 0 {
 			row.perConnectionKiB = (now.rssKiB - rows[0].rssKiB) / float64(level)
+			previous := rows[len(rows)-1]
+			row.furtherKiB = (now.rssKiB - previous.rssKiB) / float64(level-previous.connections)
 			row.perConnectionDescriptors = float64(now.descriptors-rows[0].descriptors) / float64(level)
 		}
 		rows = append(rows, row)

@@ -103,14 +103,15 @@ func renderIdle(b *strings.Builder, idle []idleRow, left []leftRow) {
 		if i.failure != "" {
 			continue
 		}
-		row := []string{i.contender, fmt.Sprint(i.connections), figure(i.rssKiB / 1024), fmt.Sprint(i.descriptors), "", ""}
+		row := []string{i.contender, fmt.Sprint(i.connections), figure(i.rssKiB / 1024), fmt.Sprint(i.descriptors), "", "", ""}
 		if i.connections > 0 {
 			row[4] = fmt.Sprintf("%.1f", i.perConnectionKiB)
-			row[5] = fmt.Sprintf("%.1f", i.perConnectionDescriptors)
+			row[5] = fmt.Sprintf("%.1f", i.furtherKiB)
+			row[6] = fmt.Sprintf("%.1f", i.perConnectionDescriptors)
 		}
 		rows = append(rows, row)
 	}
-	table(b, "Idle connections", []string{"through", "held", "RSS MiB", "descriptors", "KiB a connection", "descriptors a connection"}, rows)
+	table(b, "Idle connections", []string{"through", "held", "RSS MiB", "descriptors", "KiB a connection", "KiB each since the row above", "descriptors a connection"}, rows)
 	rows = nil
 	for _, l := range left {
 		rows = append(rows, []string{l.contender, figure(l.rssKiB / 1024), fmt.Sprint(l.descriptors)})

@@ -26,7 +26,7 @@ func exampleRun() results {
 		},
 		idle: []idleRow{
 			{contender: broker, rssKiB: 10240, descriptors: 12},
-			{contender: broker, connections: 1000, rssKiB: 12288, descriptors: 2012, perConnectionKiB: 2.048, perConnectionDescriptors: 2},
+			{contender: broker, connections: 1000, rssKiB: 12288, descriptors: 2012, perConnectionKiB: 2.048, furtherKiB: 0.94, perConnectionDescriptors: 2},
 			{contender: broker, connections: 5000, rssKiB: 30720, descriptors: 30012, perConnectionKiB: 4.096, perConnectionDescriptors: 6},
 		},
 		left:   []leftRow{{broker, 10241, 12}},
@@ -45,8 +45,8 @@ func TestRender(t *testing.T) {
 		"|  | broker | 800 | 720–880 | 0.80 | 8000000.00 |",
 		"|  | PgBouncer | failed |  |  |  |",
 		"| COPY out, tcp | direct | 300 | 300–300 | 1.00 |  |",
-		"| broker | 0 | 10.0 | 12 |  |  |",
-		"| broker | 1000 | 12.0 | 2012 | 2.0 | 2.0 |",
+		"| broker | 0 | 10.0 | 12 |  |  |  |",
+		"| broker | 1000 | 12.0 | 2012 | 2.0 | 0.9 | 2.0 |",
 		"| broker | 13.0 | 13.0–13.0 | 15.0 |",
 		"### Not measured\n\n- select simple, 8 clients, tcp: PgBouncer: it exited\n",
 	} {

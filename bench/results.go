@@ -71,7 +71,10 @@ type idleRow struct {
 	// perConnectionKiB and perConnectionDescriptors are what was added to the
 	// fresh process; 0 at zero connections.
 	perConnectionKiB, perConnectionDescriptors float64
-	failure                                    string
+	// furtherKiB is what each connection added since the row before: a
+	// runtime's fixed costs are not in it.
+	furtherKiB float64
+	failure    string
 }
 
 // leftRow is what one proxy still holds after its clients have gone.
