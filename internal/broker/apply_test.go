@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"secretless/internal/audit"
+	"secretless/internal/relay"
 )
 
 // closable counts how often a service was closed.
@@ -239,6 +241,70 @@ func TestApplyAfterShutdown(t *testing.T) {
 	}
 	if closed.Load() != 1 || b.Ready() {
 		t.Errorf("closed %d times, ready %v", closed.Load(), b.Ready())
+	}
+}
+
+// The race that endpoint.take prevents: a swap between finding the service and
+// counting the connection on it.
+func TestTakeAndCountAreOneStep(t *testing.T) {
+	g := newGeneration(service("svc", hello), slog.New(slog.DiscardHandler), newCounters())
+	e := &endpoint{current: g}
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	g.mu.Lock() // holds up the count
+	taken, swapped := make(chan *conn), make(chan int)
+	go func() {
+		c, _ := e.take(ours)
+		taken <- c
+	}()
+	eventually(t, "the endpoint is locked until the connection is counted", func() bool {
+		free := e.mu.TryLock()
+		if free {
+			e.mu.Unlock()
+		}
+		return !free
+	})
+	go func() {
+		e.swap(nil)
+		swapped <- g.active()
+	}()
+	g.mu.Unlock()
+	if c := <-taken; c.gen != g {
+		t.Error("another service was taken")
+	}
+	if n := <-swapped; n != 1 {
+		t.Errorf("after the swap the old service has %d connections, want 1", n)
+	}
+	if c, v := e.take(ours); c != nil || v != gone {
+		t.Error("a retired endpoint yields a connection")
+	}
+}
+
+// hookRelay calls before between the end of a handshake and its relay.
+type hookRelay struct {
+	relay.Relay
+	before func()
+}
+
+func (h *hookRelay) Start(p relay.Pair) relay.Handle {
+	h.before()
+	return h.Relay.Start(p)
+}
+
+// A stop that comes between handshake and relay finds neither a context to
+// cancel nor a pair to stop, and must not be lost.
+func TestStopDuringTheHandoff(t *testing.T) {
+	target := newTarget(t, "one")
+	hook := &hookRelay{}
+	b := newBroker(t, func(o *Options) { hook.Relay, o.Relay = o.Relay, hook })
+	hook.before = func() { b.services["svc"].each(func(c *conn) { c.stop(ErrDraining) }) }
+	b.mustApply(t, service("svc", &relayTo{target: target.ln.Addr().String()}))
+	c := dial(t, "tcp", b.address(t, "svc"))
+	c.say("a")
+	c.expectEnd()
+	if e := b.audit.of(t, audit.Closed, 1)[0]; e.Reason != "stopping" {
+		t.Errorf("audit: %+v", e)
 	}
 }
 

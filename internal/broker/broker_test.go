@@ -57,6 +57,9 @@ func TestServedConnection(t *testing.T) {
 	time.Sleep(100 * time.Millisecond) // past the handshake timeout
 	c.say("still there")
 	c.expect("still there")
+	if got := b.status("svc"); got.Handshakes != 0 || got.Established != 1 {
+		t.Errorf("status while served: %+v", got)
+	}
 	_ = c.Close()
 	if e := b.audit.of(t, audit.Closed, 1)[0]; e.Reason != "" {
 		t.Errorf("audit: %+v", e)
@@ -117,7 +120,10 @@ func TestHandshakeTimeout(t *testing.T) {
 
 func TestNoStaleDeadlineAfterHandoff(t *testing.T) {
 	target := newTarget(t, "one")
-	b := newBroker(t)
+	// The event loop knows no deadlines; this relay does.
+	copying := &copyRelay{}
+	defer copying.wg.Wait()
+	b := newBroker(t, func(o *Options) { o.Relay = copying })
 	r := &relayTo{target: target.ln.Addr().String()}
 	b.mustApply(t, with(service("svc", connectorFunc(func(ctx context.Context, s *connector.Session) error {
 		_ = s.Client.SetDeadline(time.Now().Add(100 * time.Millisecond))
@@ -134,6 +140,27 @@ func TestNoStaleDeadlineAfterHandoff(t *testing.T) {
 	time.Sleep(250 * time.Millisecond)
 	c.say("b")
 	c.expect("b")
+	_ = c.Close()
+}
+
+// A pair that is handed over after its time was up is closed, not relayed.
+func TestHandoffAfterTheEndOfTheContext(t *testing.T) {
+	b := newBroker(t)
+	near, far := net.Pipe()
+	defer far.Close()
+	var closed atomic.Int64
+	b.mustApply(t, with(service("svc", connectorFunc(func(ctx context.Context, s *connector.Session) error {
+		<-ctx.Done()
+		return s.Relay(connector.Handoff{Target: near, Closed: func() { closed.Add(1) }})
+	})), func(s *Service) { s.Limits.HandshakeTimeout = 20 * time.Millisecond }))
+	dial(t, "tcp", b.address(t, "svc")).expectEnd()
+	_ = far.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the target: %v, want EOF", err)
+	}
+	if e := b.audit.of(t, audit.Failed, 1)[0]; e.Reason != "timeout" || closed.Load() != 1 {
+		t.Errorf("audit: %+v, closed %d times", e, closed.Load())
+	}
 }
 
 func TestPanicEndsOneConnection(t *testing.T) {

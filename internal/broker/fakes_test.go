@@ -51,11 +51,12 @@ func newTarget(t *testing.T, name string) *lineServer {
 			s.mu.Unlock()
 			s.wg.Go(func() {
 				_, _ = io.WriteString(c, name+"\n")
-				_, _ = io.Copy(c, c)
+				// Plain reads and writes: splice keeps pipes open in a pool.
+				_, _ = io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
+				_ = c.Close()
 				s.mu.Lock()
 				delete(s.all, c)
 				s.mu.Unlock()
-				_ = c.Close()
 			})
 		}
 	})
@@ -106,6 +107,29 @@ func (r *relayTo) ServeConn(ctx context.Context, s *connector.Session) error {
 	}
 	return s.Relay(connector.Handoff{Target: target, FromClient: line})
 }
+
+// copyRelay is the simplest relay, on the connections themselves.
+type copyRelay struct{ wg sync.WaitGroup }
+
+func (r *copyRelay) Start(p relay.Pair) relay.Handle {
+	closeBoth := func() { _ = p.Client.Close(); _ = p.Target.Close() }
+	r.wg.Go(func() {
+		_, _ = p.Target.Write(p.FromClient)
+		var out sync.WaitGroup
+		out.Go(func() { _, _ = io.Copy(p.Client, p.Target); closeBoth() })
+		_, _ = io.Copy(p.Target, p.Client)
+		closeBoth()
+		out.Wait()
+		p.Done(relay.Result{})
+	})
+	return stopFunc(closeBoth)
+}
+
+func (r *copyRelay) Close() error { return nil }
+
+type stopFunc func()
+
+func (f stopFunc) Stop(error) { f() }
 
 // memorySink keeps events.
 type memorySink struct {

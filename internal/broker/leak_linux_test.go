@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,13 +13,20 @@ import (
 	"secretless/internal/relay"
 )
 
-func descriptors(t *testing.T) int {
+// descriptors lists what the process has open.
+func descriptors(t *testing.T) []string {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(all)
+	var out []string
+	for _, fd := range all {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil {
+			out = append(out, to)
+		}
+	}
+	return out
 }
 
 // Nothing is left after Shutdown, whatever the connections were doing.
@@ -62,8 +70,10 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 3 {
 		round()
 	}
-	if after := descriptors(t); after > before {
-		t.Errorf("%d descriptors before, %d after", before, after)
+	after := descriptors(t)
+	if len(after) > len(before) {
+		left := slices.DeleteFunc(after, func(fd string) bool { return slices.Contains(before, fd) })
+		t.Errorf("%d descriptors more than before: %v", len(after)-len(before), left)
 	}
 }
 

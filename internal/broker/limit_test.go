@@ -145,9 +145,7 @@ func TestPolicyRefusesBeforeAByteIsRead(t *testing.T) {
 	if got := b.status("closed"); reached.Load() != 0 || got.Refused != 1 {
 		t.Errorf("reached %d times, status %+v", reached.Load(), got)
 	}
-	if !strings.Contains(b.log.String(), "peer refused") {
-		t.Error("the refusal is not logged")
-	}
+	eventually(t, "the refusal is logged", func() bool { return strings.Contains(b.log.String(), "peer refused") })
 	c = dial(t, "tcp", b.address(t, "open"))
 	c.say("a")
 	c.expect("one")
