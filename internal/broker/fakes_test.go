@@ -24,6 +24,12 @@ type connectorFunc func(context.Context, *connector.Session) error
 
 func (f connectorFunc) ServeConn(ctx context.Context, s *connector.Session) error { return f(ctx, s) }
 
+// hello says one line and is done.
+var hello = connectorFunc(func(_ context.Context, s *connector.Session) error {
+	_, err := io.WriteString(s.Client, "here\n")
+	return err
+})
+
 // lineServer is a target: it greets with its name and echoes.
 type lineServer struct {
 	name string

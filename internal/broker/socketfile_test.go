@@ -3,9 +3,7 @@
 package broker
 
 import (
-	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -14,14 +12,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"secretless/internal/connector"
 )
-
-var hello = connectorFunc(func(_ context.Context, s *connector.Session) error {
-	_, err := io.WriteString(s.Client, "here\n")
-	return err
-})
 
 func onSocket(name, path string, mode fs.FileMode) *Service {
 	return with(service(name, hello), func(s *Service) {
