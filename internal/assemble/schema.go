@@ -17,7 +17,7 @@ func SchemaInput(connectors map[string]connector.Definition, providers map[strin
 		schema := config.ConnectorSchema{Summary: d.Summary, Config: d.Config, OtherCredentials: d.OtherCredentials}
 		for _, c := range d.Credentials {
 			schema.Credentials = append(schema.Credentials, config.CredentialSchema{
-				Name: c.Name, Doc: c.Doc, Default: c.Default, Required: c.Required, Deprecated: c.Deprecated,
+				Name: c.Name, Doc: c.Doc, Default: c.Default, Required: c.Required && c.Unless == "", Deprecated: c.Deprecated,
 			})
 		}
 		in.Connectors[id] = schema

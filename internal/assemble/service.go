@@ -107,7 +107,7 @@ func (b *build) credentials(s *config.Service, d connector.Definition) (refs []p
 		}
 	}
 	for _, c := range d.Credentials {
-		if c.Required && !slices.Contains(given, c.Name) {
+		if c.Required && !slices.Contains(given, c.Name) && !slices.Contains(given, c.Unless) {
 			b.errorf(s.Locate("credentials"), "service %q: connector %s needs the credential %q (%s)", s.Name, s.Connector, c.Name, c.Doc)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"os/signal"
 
 	"github.com/spf13/cobra"
+
+	"secretless/internal/config"
 )
 
 // Exit codes.
@@ -84,7 +86,10 @@ func exitCode(env Env, err error) int {
 		// What cobra itself returns is about the command line.
 		exit = &exitError{code: ExitUsage, err: fmt.Errorf("%w (see secretless --help)", err)}
 	}
-	if exit.err != nil {
+	if list, ok := errors.AsType[config.Errors](exit.err); ok {
+		// file:line:column first, so that editors and terminals find it.
+		fmt.Fprintln(env.Stderr, list)
+	} else if exit.err != nil {
 		fmt.Fprintf(env.Stderr, "secretless: %v\n", exit.err)
 	}
 	return exit.code

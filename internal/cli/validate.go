@@ -44,8 +44,7 @@ func validate(env Env, path string) error {
 	defer a.Close()
 	_, built, err := load(a, src)
 	if err != nil {
-		fmt.Fprintln(env.Stderr, err)
-		return &exitError{code: ExitUsage}
+		return usage(err)
 	}
 	defer built.Discard()
 	for _, w := range built.Warnings {

@@ -83,6 +83,10 @@ type Credentials interface {
 	// error. It drops the cache entries that set came from and reports
 	// whether a fresh lookup can yield something else.
 	Rejected(set *secret.Set) (retry bool)
+	// Drop is Rejected without the verdict on the secret: the target denied
+	// the login for a reason that may lie with the client, so it does not
+	// count against the credentials.
+	Drop(set *secret.Set) (retry bool)
 	// Accepted says that the target took set.
 	Accepted(set *secret.Set)
 }
@@ -119,8 +123,8 @@ func (s *Session) Established() {
 }
 
 // Authenticate resolves the credentials and runs attempt with them. When the
-// attempt ends in a Failure of kind KindRejected and the credentials came from
-// a cache, they are dropped, fetched once more, and the attempt is repeated:
+// attempt ends in a Failure of kind KindRejected or KindDenied and the
+// credentials came from a cache, they are dropped, fetched once more, and the attempt is repeated:
 // attempt must therefore open a fresh target connection each time and must not
 // have told the client anything yet. The set is wiped when attempt returns.
 func (s *Session) Authenticate(ctx context.Context, attempt func(context.Context, *secret.Set) error) error {
@@ -144,6 +148,8 @@ func (s *Session) authenticateOnce(ctx context.Context, attempt func(context.Con
 		s.Credentials.Accepted(set)
 	case KindOf(err) == KindRejected:
 		retry = s.Credentials.Rejected(set)
+	case KindOf(err) == KindDenied:
+		retry = s.Credentials.Drop(set)
 	}
 	return err, retry
 }

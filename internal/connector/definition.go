@@ -28,6 +28,7 @@ type Credential struct {
 	Name     string
 	Doc      string // one line
 	Required bool
+	Unless   string // with Required: not where this credential is given
 	Default  string // shown, not applied
 	// Check validates a value at load time where it is a literal; it gets no
 	// values from providers. Nil accepts everything. Its error must not

@@ -13,7 +13,8 @@ const (
 	KindResolve                 // the target's name has no address
 	KindConnect                 // the target does not accept connections
 	KindTLS                     // TLS was refused, failed, or could not be verified
-	KindRejected                // the target refused the credentials
+	KindRejected                // the target says that the secret is wrong
+	KindDenied                  // the target denies the login, for the credentials or for another reason
 	KindTarget                  // the target refused for another reason of its own
 	KindTargetLost              // the target closed or broke off during the handshake
 	KindProtocol                // one side does not speak the protocol
@@ -28,7 +29,7 @@ const (
 // lower-case word.
 func (k Kind) String() string {
 	names := [...]string{
-		"internal", "credentials", "resolve", "connect", "tls", "rejected", "target",
+		"internal", "credentials", "resolve", "connect", "tls", "rejected", "denied", "target",
 		"target-lost", "protocol", "timeout", "limit", "stopping", "config", "client-gone",
 	}
 	if k < 0 || int(k) >= len(names) {

@@ -98,7 +98,7 @@ func (c *Credentials) Get(ctx context.Context) (*secret.Set, error) {
 	if !fromCache(set) || !c.breaker.mayRefresh(time.Now()) {
 		return nil, suspended
 	}
-	c.drop(set)
+	c.Drop(set)
 	return c.getAgain(ctx)
 }
 

@@ -29,7 +29,7 @@ type part struct {
 // they cause one lookup together. It counts for the circuit breaker.
 func (c *Credentials) Rejected(set *secret.Set) (retry bool) {
 	c.breaker.rejected(set, time.Now())
-	return c.drop(set)
+	return c.Drop(set)
 }
 
 // Accepted says that the target took set, which forgets earlier rejections.
@@ -40,7 +40,10 @@ func fromCache(set *secret.Set) bool {
 	return ok && slices.ContainsFunc(from.parts, func(p part) bool { return p.cached })
 }
 
-func (c *Credentials) drop(set *secret.Set) (retry bool) {
+// Drop is Rejected without counting for the circuit breaker: what one client
+// asks for (a database that the role may not enter) must not suspend the
+// service for the others.
+func (c *Credentials) Drop(set *secret.Set) (retry bool) {
 	from, ok := set.Origin.(*origin)
 	if !ok {
 		return false

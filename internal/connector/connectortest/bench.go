@@ -25,7 +25,7 @@ import (
 // options vary the service that a case runs.
 type options struct {
 	limits   broker.Limits
-	password string           // what the provider answers first
+	password string        // what the provider answers first
 	source   *source       // the provider; nil makes one for password
 	cache    time.Duration // of the provider
 	host     string        // of the target; empty means the double's

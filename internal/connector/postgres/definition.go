@@ -3,7 +3,6 @@ package postgres
 import (
 	"crypto/x509"
 	"errors"
-	"slices"
 
 	"secretless/internal/connector"
 	"secretless/internal/target"
@@ -20,8 +19,7 @@ func Definition() connector.Definition {
 
 func credentials() []connector.Credential {
 	return []connector.Credential{
-		// Required, but for files that still have address: build checks.
-		{Name: "host", Doc: "name, IP address or socket path of the target (required)"},
+		{Name: "host", Doc: "name, IP address or socket path of the target", Required: true, Unless: "address"},
 		{Name: "port", Doc: "port of the target", Default: "5432", Check: checkPort},
 		{Name: "username", Doc: "role to log in as", Required: true},
 		{Name: "password", Doc: "password of the role; not needed with trust or a client certificate"},
@@ -62,14 +60,7 @@ func checkRoots(literal string) error {
 }
 
 func build(config Config, setup connector.Setup) (connector.Connector, error) {
-	err := config.complete(setup.Credentials)
-	if !slices.Contains(setup.Credentials, "host") && !slices.Contains(setup.Credentials, "address") {
-		err = errors.Join(&connector.FieldError{
-			Path: []string{"credentials"},
-			Err:  errors.New("connector pg needs the credential \"host\" (name, IP address or socket path of the target)"),
-		}, err)
-	}
-	if err != nil {
+	if err := config.complete(setup.Credentials); err != nil {
 		return nil, err
 	}
 	return newConnector(config), nil

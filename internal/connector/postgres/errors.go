@@ -79,6 +79,8 @@ func sqlstate(kind connector.Kind) string {
 		return "08006" // connection_failure
 	case connector.KindRejected:
 		return "28P01" // invalid_password
+	case connector.KindDenied:
+		return "28000" // invalid_authorization_specification
 	case connector.KindProtocol:
 		return "08P01" // protocol_violation
 	case connector.KindLimit:
@@ -206,8 +208,11 @@ func refusal(address string, before, message []byte, password []byte) error {
 		return protocolError("logging in: the target %s sent a malformed error", address)
 	}
 	kind := connector.KindTarget
-	if decoded.Code == "28P01" || decoded.Code == "28000" {
+	switch decoded.Code {
+	case "28P01": // invalid_password
 		kind = connector.KindRejected
+	case "28000": // invalid_authorization_specification: pg_hba.conf, NOLOGIN, a role that is gone
+		kind = connector.KindDenied
 	}
 	if len(password) > 0 && bytes.Contains(message, password) {
 		return failure(kind, "logging in: the target %s refused with an error that repeats the password, which is withheld", address)

@@ -29,9 +29,9 @@ func TestServerFailures(t *testing.T) {
 	}{
 		"wrong password":   {creds(s, u.SCRAM, "password", "nope"), "", "28P01", `password authentication failed for user "scram"`, connector.KindRejected},
 		"wrong md5":        {creds(s, u.MD5, "password", "nope"), "", "28P01", `password authentication failed for user "md5user"`, connector.KindRejected},
-		"unknown role":     {creds(s, testenv.User{Name: "ghost", Password: "x"}), "", "28000", "no pg_hba.conf entry", connector.KindRejected},
-		"rejected by hba":  {creds(s, u.Reject), "", "28000", "pg_hba.conf rejects connection", connector.KindRejected},
-		"may not log in":   {creds(s, u.NoLogin), "", "28000", "is not permitted to log in", connector.KindRejected},
+		"unknown role":     {creds(s, testenv.User{Name: "ghost", Password: "x"}), "", "28000", "no pg_hba.conf entry", connector.KindDenied},
+		"rejected by hba":  {creds(s, u.Reject), "", "28000", "pg_hba.conf rejects connection", connector.KindDenied},
+		"may not log in":   {creds(s, u.NoLogin), "", "28000", "is not permitted to log in", connector.KindDenied},
 		"too many":         {creds(s, u.Full), "", "53300", "too many connections for role", connector.KindTarget},
 		"unknown database": {creds(s, u.SCRAM), "dbname=nowhere", "3D000", `database "nowhere" does not exist`, connector.KindTarget},
 		"bad parameter":    {creds(s, u.SCRAM, "no_such_setting", "1"), "", "42704", `unrecognized configuration parameter "no_such_setting"`, connector.KindTarget},

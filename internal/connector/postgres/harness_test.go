@@ -53,6 +53,8 @@ func (c *testCredentials) Rejected(*secret.Set) bool {
 	return c.cached && c.rejected == 1
 }
 
+func (c *testCredentials) Drop(set *secret.Set) bool { return c.Rejected(set) }
+
 func (c *testCredentials) Accepted(*secret.Set) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

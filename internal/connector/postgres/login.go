@@ -83,7 +83,7 @@ func (l *login) run(ctx context.Context, packet []byte) (*established, error) {
 	}
 	if err != nil {
 		err = targetFailure(ctx, l.address(), "logging in", err)
-		if connector.KindOf(err) == connector.KindRejected {
+		if k := connector.KindOf(err); k == connector.KindRejected || k == connector.KindDenied {
 			l.connector.keys.drop(l.settings.password)
 		}
 		return nil, err
