@@ -7,7 +7,7 @@ import (
 
 // Options configure New. The zero value is ready to use.
 type Options struct {
-	// Loops is the number of event loops, each with a thread of its own;
+	// Loops is the number of event loops, each a goroutine that can keep a core busy;
 	// zero or less means half of GOMAXPROCS, at least one. Client, relay and
 	// server usually share the machine, so more loops than that only take
 	// time from the other two. Platforms without epoll ignore it.

@@ -10,8 +10,8 @@ import (
 // edge makes a registration report changes only.
 const edge = 1 << 31 // unix.EPOLLET, which is negative where int is 32 bits wide
 
-// pair is two sockets on a loop. Its fields belong to the loop's thread, from
-// begin on. It is kept small: idle, it is all that a connection costs.
+// pair is two sockets on a loop. Its fields belong to the loop's goroutine,
+// from begin on. It is kept small: idle, it is all that a connection costs.
 type pair struct {
 	loop  *loop
 	sides [2]side
