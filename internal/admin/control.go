@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -76,6 +77,9 @@ func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if outer, ok := errors.AsType[*url.Error](err); ok {
+			err = outer.Err // the URL is a placeholder
+		}
 		return nil, fmt.Errorf("asking the broker: %w (is it running with this admin socket?)", err)
 	}
 	defer func() { _ = resp.Body.Close() }()

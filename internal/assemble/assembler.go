@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"secretless/internal/broker"
 	"secretless/internal/config"
@@ -194,7 +195,7 @@ func unknown(what, name string, known []string) string {
 		return text + fmt.Sprintf(": did you mean %q?", s)
 	}
 	slices.Sort(known)
-	return fmt.Sprintf("%s; known are %v", text, known)
+	return fmt.Sprintf("%s; known are %s", text, strings.Join(known, ", "))
 }
 
 func names[V any](m map[string]V) []string { return slices.Collect(maps.Keys(m)) }

@@ -100,6 +100,8 @@ func (b *build) credentials(s *config.Service, d connector.Definition) (refs []p
 		}
 		if i >= 0 {
 			b.credential(s, c, d.Credentials[i])
+		} else if close := config.Suggest(c.Name, known); close != "" {
+			b.file.Warnf(c.Pos, "credential %q is passed on as a %s; did you mean %q?", c.Name, d.OtherCredentials, close)
 		}
 		if ref, digest, ok := b.ref(c); ok {
 			refs = append(refs, ref)
@@ -156,12 +158,11 @@ func (b *build) allow(s *config.Service) *peer.Policy {
 		}
 	}
 	policy, err := peer.NewPolicy(peer.Allow{
-		Users:       s.Allow.Users,
-		Groups:      s.Allow.Groups,
-		Executables: s.Allow.Executables,
+		Users:  s.Allow.Users,
+		Groups: s.Allow.Groups,
+		// What is no path has been reported by the parser.
+		Executables: slices.DeleteFunc(slices.Clone(s.Allow.Executables), func(path string) bool { return path == "" }),
 	})
-	if err != nil {
-		b.report(fmt.Errorf("service %q: %w", s.Name, err), s.Allow.Pos, nil)
-	}
+	b.report(err, s.Allow.Pos, nil)
 	return policy
 }
