@@ -81,6 +81,7 @@ type front struct {
 	listener net.Listener
 	ctx      context.Context
 	stop     context.CancelCauseFunc
+	started  sync.Once
 	running  sync.WaitGroup
 	ids      atomic.Uint64
 
@@ -105,7 +106,6 @@ func newFront(t *testing.T, config Config, creds ...map[string]string) *front {
 	if f.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	f.running.Go(f.accept)
 	t.Cleanup(func() {
 		_ = f.listener.Close()
 		f.stop(errors.New("test ended"))
@@ -115,7 +115,11 @@ func newFront(t *testing.T, config Config, creds ...map[string]string) *front {
 	return f
 }
 
-func (f *front) addr() string { return f.listener.Addr().String() }
+// addr starts to accept: the fields are set by then.
+func (f *front) addr() string {
+	f.started.Do(func() { f.running.Go(f.accept) })
+	return f.listener.Addr().String()
+}
 
 func (f *front) port() string {
 	_, port, _ := net.SplitHostPort(f.addr())
