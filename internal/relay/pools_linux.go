@@ -11,7 +11,7 @@ const (
 	spareTicks = 2
 	// pipeSize is asked for each pipe; a kernel that allows a user no more
 	// memory in pipes gives less.
-	pipeSize = 256 << 10
+	pipeSize = 1 << 20
 )
 
 // buffers is a loop's store of free buffers, the last used first, since that
