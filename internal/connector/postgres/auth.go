@@ -66,6 +66,9 @@ func (a *authenticator) handle(ctx context.Context, body []byte) (done bool, err
 	if want, ok := wantedStage(code); ok && a.stage != want {
 		return false, protocolError("logging in: the target %s sent authentication request %d out of order; refusing to go on", a.login.address(), code)
 	}
+	if err := a.permitted(code); err != nil {
+		return false, err
+	}
 	switch code {
 	case pgproto3.AuthTypeOk:
 		return true, a.ok()
@@ -95,6 +98,33 @@ func wantedStage(code uint32) (stage, bool) {
 		return stageFinal, true
 	}
 	return 0, false
+}
+
+// permitted says whether the configuration lets the target ask for this at
+// all. It comes before anything is sent: what a target learns from an answer,
+// it keeps, whatever is refused later.
+func (a *authenticator) permitted(code uint32) error {
+	config := &a.login.connector.config
+	method := ""
+	switch {
+	case code == pgproto3.AuthTypeOk && a.stage == stageStart:
+		method = methodNone
+	case code == pgproto3.AuthTypeCleartextPassword:
+		method = methodPassword
+	case code == pgproto3.AuthTypeMD5Password:
+		method = methodMD5
+	case code == pgproto3.AuthTypeSASL:
+		method = methodScram
+	default:
+		return nil // not a method of its own, or none that the broker speaks
+	}
+	if !config.allows(method) {
+		return failure(connector.KindTarget, "logging in: the target %s asks for %s authentication, which requireAuth does not list; somebody may be in the middle, or the list is too short", a.login.address(), method)
+	}
+	if config.ChannelBinding == bindingRequire && (method == methodPassword || method == methodMD5) {
+		return failure(connector.KindTarget, "logging in: the target %s asks for %s authentication, which proves nothing about its certificate; channelBinding require demands %s", a.login.address(), method, mechanismPlus)
+	}
+	return nil
 }
 
 func (a *authenticator) ok() error {

@@ -16,6 +16,14 @@ const (
 	bindingDisable = "disable"
 )
 
+// The values of requireAuth, as libpq's require_auth has them.
+const (
+	methodScram    = "scram-sha-256"
+	methodMD5      = "md5"
+	methodPassword = "password"
+	methodNone     = "none"
+)
+
 const (
 	// defaultMinIterations is RFC 7677's minimum and PostgreSQL's default:
 	// with fewer, an impostor could guess the password from the proof.
@@ -30,6 +38,7 @@ type Config struct {
 	Enforce        []string `yaml:"enforce" doc:"credentials that win over the client's own startup parameters of the same name"`
 	AllowCleartext bool     `yaml:"allowCleartext" doc:"send the password in clear text over an unencrypted connection if the target asks for it"`
 	ChannelBinding string   `yaml:"channelBinding" doc:"prefer (default): bind SCRAM to the target's certificate when offered; require; disable"`
+	RequireAuth    []string `yaml:"requireAuth" doc:"the only ways to log in that the target may ask for: scram-sha-256, md5, password, none (a certificate or nothing); default all"`
 	MinIterations  int      `yaml:"minIterations" doc:"fewest SCRAM iterations accepted from the target (default 4096)"`
 	MaxIterations  int      `yaml:"maxIterations" doc:"most SCRAM iterations accepted from the target (default 1000000)"`
 }
@@ -45,7 +54,25 @@ func (c *Config) complete(credentials []string) error {
 	if c.MaxIterations == 0 {
 		c.MaxIterations = max(defaultMaxIterations, c.MinIterations)
 	}
-	return errors.Join(append(c.checkEnforce(credentials), c.checkBinding(), c.checkIterations())...)
+	return errors.Join(append(c.checkEnforce(credentials), c.checkBinding(), c.checkRequireAuth(), c.checkIterations())...)
+}
+
+// allows says whether the target may ask for method.
+func (c *Config) allows(method string) bool {
+	return len(c.RequireAuth) == 0 || slices.Contains(c.RequireAuth, method)
+}
+
+func (c *Config) checkRequireAuth() error {
+	known := []string{methodScram, methodMD5, methodPassword, methodNone}
+	for _, method := range c.RequireAuth {
+		if !slices.Contains(known, method) {
+			return fieldError("requireAuth", "requireAuth: %q is unknown; use some of %s", method, strings.Join(known, ", "))
+		}
+	}
+	if c.ChannelBinding == bindingRequire && !c.allows(methodScram) {
+		return fieldError("requireAuth", "requireAuth has no %s, which channelBinding require demands", methodScram)
+	}
+	return nil
 }
 
 func (c *Config) checkEnforce(credentials []string) (errs []error) {

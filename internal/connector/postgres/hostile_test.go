@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -292,5 +293,62 @@ func TestInterrupted(t *testing.T) {
 				t.Errorf("%v: %v", connector.KindOf(err), err)
 			}
 		})
+	}
+}
+
+// A target that must bind the login to its certificate, or be held to some
+// methods, gets nothing of the password by asking for it in another way: not
+// even where whoever is in the middle has ended the TLS connection itself.
+func TestHostileTargetAsksForMore(t *testing.T) {
+	md5 := encode(t, &pgproto3.AuthenticationMD5Password{Salt: [4]byte{1, 2, 3, 4}})
+	scram := encode(t, &pgproto3.AuthenticationSASL{AuthMechanisms: []string{mechanismScram}})
+	require := Config{ChannelBinding: bindingRequire, AllowCleartext: true}
+	only := func(methods ...string) Config { return Config{RequireAuth: methods, AllowCleartext: true} }
+	const binding = "08004 secretless: logging in: the target 127.0.0.1:PORT asks for %s authentication, which proves nothing about its certificate; channelBinding require demands SCRAM-SHA-256-PLUS"
+	const method = "08004 secretless: logging in: the target 127.0.0.1:PORT asks for %s authentication, which requireAuth does not list; somebody may be in the middle, or the list is too short"
+	tests := map[string]struct {
+		config Config
+		asks   []byte
+		want   string
+	}{
+		"binding, clear text":       {require, authRequest(pgproto3.AuthTypeCleartextPassword), fmt.Sprintf(binding, "password")},
+		"binding, md5":              {require, md5, fmt.Sprintf(binding, "md5")},
+		"scram alone, clear text":   {only(methodScram), authRequest(pgproto3.AuthTypeCleartextPassword), fmt.Sprintf(method, "password")},
+		"scram alone, md5":          {only(methodScram), md5, fmt.Sprintf(method, "md5")},
+		"scram alone, no login":     {only(methodScram), welcome(t), fmt.Sprintf(method, "none")},
+		"scram or md5, clear text":  {only(methodScram, methodMD5), authRequest(pgproto3.AuthTypeCleartextPassword), fmt.Sprintf(method, "password")},
+		"certificate alone, scram":  {only(methodNone), scram, fmt.Sprintf(method, "scram-sha-256")},
+		"clear text alone, md5":     {only(methodPassword), md5, fmt.Sprintf(method, "md5")},
+		"binding and a wrong order": {require, encode(t, &pgproto3.AuthenticationSASLFinal{Data: []byte("v=AAAA")}), "08P01 secretless: logging in: the target 127.0.0.1:PORT sent authentication request 12 out of order; refusing to go on"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			more := make(chan []byte, 1)
+			fake := newFakeTarget(t, func(conn net.Conn) {
+				_, _ = readPacket(conn)
+				_, _ = conn.Write(test.asks)
+				got, _ := io.ReadAll(conn)
+				more <- got
+			})
+			f := newFront(t, test.config, fake.creds())
+			if got := shown(t, fake, talk(t, f, plainStartup)); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+			if got := <-more; len(got) > 0 {
+				t.Errorf("the target was sent %q", got)
+			}
+		})
+	}
+	for _, methods := range [][]string{{methodMD5}, {methodScram, methodMD5}} {
+		fake := newFakeTarget(t, func(conn net.Conn) {
+			_, _ = readPacket(conn)
+			_, _ = conn.Write(md5)
+			if _, _, err := readMessage(conn); err == nil {
+				_, _ = conn.Write(encode(t, &pgproto3.ErrorResponse{Severity: "FATAL", Code: "3D000", Message: "reached"}))
+			}
+		})
+		if got := shown(t, fake, talk(t, newFront(t, only(methods...), fake.creds()), plainStartup)); got != "3D000 reached" {
+			t.Errorf("%v: %s", methods, got)
+		}
 	}
 }

@@ -78,17 +78,19 @@ func TestBuild(t *testing.T) {
 		given  []string
 		want   []string // path and text of each error
 	}{
-		"fine":          {Config{Enforce: []string{"search_path"}}, base, nil},
-		"old address":   {Config{}, []string{"address", "username"}, nil},
-		"not given":     {Config{Enforce: []string{"role"}}, base, []string{`config.enforce: enforce: "role" is not among the service's credentials (host, username, password, search_path)`}},
-		"no parameter":  {Config{Enforce: []string{"password"}}, base, []string{`config.enforce: enforce: "password" is no startup parameter`}},
-		"bad binding":   {Config{ChannelBinding: "yes"}, base, []string{`config.channelBinding: channelBinding "yes" is unknown; use one of prefer, require, disable`}},
-		"negative":      {Config{MinIterations: -1}, base, []string{"config.minIterations: minIterations -1 is below 1"}},
-		"too many":      {Config{MaxIterations: 1 << 30}, base, []string{"config.maxIterations: maxIterations 1073741824 is above 10000000"}},
-		"upside down":   {Config{MinIterations: 9000, MaxIterations: 5000}, base, []string{"config.maxIterations: maxIterations 5000 is below minIterations 9000"}},
-		"several":       {Config{ChannelBinding: "yes", MinIterations: -1}, []string{"username"}, []string{"config.channelBinding: ", "config.minIterations: "}},
-		"high minimum":  {Config{MinIterations: 2_000_000}, base, nil},
-		"enforce twice": {Config{Enforce: []string{"search_path", "search_path"}}, base, nil},
+		"fine":             {Config{Enforce: []string{"search_path"}}, base, nil},
+		"old address":      {Config{}, []string{"address", "username"}, nil},
+		"not given":        {Config{Enforce: []string{"role"}}, base, []string{`config.enforce: enforce: "role" is not among the service's credentials (host, username, password, search_path)`}},
+		"no parameter":     {Config{Enforce: []string{"password"}}, base, []string{`config.enforce: enforce: "password" is no startup parameter`}},
+		"bad binding":      {Config{ChannelBinding: "yes"}, base, []string{`config.channelBinding: channelBinding "yes" is unknown; use one of prefer, require, disable`}},
+		"bad method":       {Config{RequireAuth: []string{"scram"}}, base, []string{`config.requireAuth: requireAuth: "scram" is unknown; use some of scram-sha-256, md5, password, none`}},
+		"no way to log in": {Config{RequireAuth: []string{"md5"}, ChannelBinding: "require"}, base, []string{"config.requireAuth: requireAuth has no scram-sha-256, which channelBinding require demands"}},
+		"negative":         {Config{MinIterations: -1}, base, []string{"config.minIterations: minIterations -1 is below 1"}},
+		"too many":         {Config{MaxIterations: 1 << 30}, base, []string{"config.maxIterations: maxIterations 1073741824 is above 10000000"}},
+		"upside down":      {Config{MinIterations: 9000, MaxIterations: 5000}, base, []string{"config.maxIterations: maxIterations 5000 is below minIterations 9000"}},
+		"several":          {Config{ChannelBinding: "yes", MinIterations: -1}, []string{"username"}, []string{"config.channelBinding: ", "config.minIterations: "}},
+		"high minimum":     {Config{MinIterations: 2_000_000}, base, nil},
+		"enforce twice":    {Config{Enforce: []string{"search_path", "search_path"}}, base, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
