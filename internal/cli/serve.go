@@ -56,6 +56,7 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	tuneMemory(env)
 	signals, stop := env.Notify(lifecycleSignals()...)
 	defer stop()
 	p, err := start(ctx, env, o, log)
