@@ -41,6 +41,10 @@ func listenUnix(ctx context.Context, path string, s Socket) (net.Listener, *sock
 		return nil, nil, fmt.Errorf("looking at the new socket: %w", err)
 	}
 	file := &socketFile{path, made}
+	if !isSocket(made) {
+		_ = ln.Close()
+		return nil, nil, errors.New("the new socket was replaced by something else: only the broker's user may write to its directory")
+	}
 	if err := file.own(s); err != nil {
 		_ = file.remove()
 		_ = ln.Close()
@@ -78,19 +82,6 @@ func clearStale(ctx context.Context, path string) error {
 	// Somebody may have replaced it since, by a socket that is in use.
 	if err := (&socketFile{path, found}).remove(); err != nil {
 		return fmt.Errorf("removing the stale socket: %w", err)
-	}
-	return nil
-}
-
-// own sets owner, then mode: a wider mode must not be there for the old owner.
-func (f *socketFile) own(s Socket) error {
-	if s.UID >= 0 || s.GID >= 0 {
-		if err := os.Lchown(f.path, s.UID, s.GID); err != nil {
-			return fmt.Errorf("giving the socket to user %d and group %d (-1 is unchanged): %w", s.UID, s.GID, err)
-		}
-	}
-	if err := os.Chmod(f.path, s.Mode.Perm()); err != nil {
-		return fmt.Errorf("setting the socket's mode: %w", err)
 	}
 	return nil
 }

@@ -71,6 +71,53 @@ func TestSocketIsNeverWider(t *testing.T) {
 	}
 }
 
+// The new owner of a socket may own its directory too, and put something else
+// in its place: a broker that is root must not hand that over.
+func TestReplacedSocketIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "s")
+	for name, replace := range map[string]func() error{
+		"symbolic link": func() error { return os.Symlink(victim, path) },
+		"hard link":     func() error { return os.Link(victim, path) },
+		"own file":      func() error { return os.WriteFile(path, nil, 0o600) },
+		"own socket":    func() error { dead(t, path); return os.Chmod(path, 0o600) },
+		"nothing":       func() error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(victim, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ln, file, err := listenUnix(t.Context(), path, Socket{Mode: 0o600, UID: -1, GID: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			// Kept under another name, or its inode could be used again.
+			if err := os.Rename(path, filepath.Join(dir, "away")); err != nil {
+				t.Fatal(err)
+			}
+			if err := replace(); err != nil {
+				t.Fatal(err)
+			}
+			if err := file.own(Socket{Mode: 0o666, UID: os.Getuid(), GID: os.Getgid()}); err == nil {
+				t.Error("no error")
+			}
+			if undo, err := file.change(Socket{Mode: 0o666, UID: -1, GID: -1}); err == nil {
+				undo()
+				t.Error("changed")
+			}
+			if got := modeOf(t, victim).Perm(); got != 0o600 {
+				t.Errorf("the victim has mode %v", got)
+			}
+			if i, err := os.Lstat(path); err == nil && i.Mode().Perm()&0o066 != 0 && i.Mode().Type() != fs.ModeSymlink {
+				t.Errorf("the impostor has mode %v", i.Mode())
+			}
+			_ = os.Remove(path)
+			_ = os.Remove(filepath.Join(dir, "away"))
+		})
+	}
+}
+
 // dead leaves a socket file behind that nobody listens on.
 func dead(t *testing.T, path string) {
 	t.Helper()

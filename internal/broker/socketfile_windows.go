@@ -27,3 +27,10 @@ func bindUnix(ctx context.Context, path string, _ os.FileMode) (*net.UnixListene
 	}
 	return ln.(*net.UnixListener), nil
 }
+
+func (f *socketFile) own(s Socket) error {
+	if s.UID >= 0 || s.GID >= 0 {
+		return errors.New("a socket has no numeric owner on Windows: leave socket.owner and socket.group out")
+	}
+	return nil
+}
