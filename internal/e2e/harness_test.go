@@ -16,7 +16,12 @@ import (
 	"secretless/internal/testenv"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(puppetVariable); role != "" {
+		os.Exit(bePuppet(role))
+	}
+	os.Exit(testenv.Main(m))
+}
 
 // patience is how long a test waits for what should happen at once; generous,
 // so that a busy machine does not fail it.

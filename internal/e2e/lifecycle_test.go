@@ -1,16 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -114,71 +110,6 @@ func (r *running) runWritten(args ...string) {
 	r.config = filepath.Join(r.dir, "unused.yml")
 	r.run(string(text), append(args, "-f", target)...)
 	r.config = target
-}
-
-// 16 clients that loop, connecting and querying, notice nothing of any number
-// of reloads. SECRETLESS_RELOADS makes the soak of it.
-func TestReloadsUnderLoad(t *testing.T) {
-	reloads := 200
-	if n, err := strconv.Atoi(os.Getenv("SECRETLESS_RELOADS")); err == nil {
-		reloads = n
-	}
-	server := testenv.Postgres(t, testenv.PG{})
-	r := prepare(t)
-	base := r.yaml(service{server: server, user: server.Users.SCRAM})
-	other := strings.Replace(base, "    drain: 5s", "    drain: 60s", 1)
-	base = strings.Replace(base, "    drain: 5s", "    drain: 61s", 1)
-	r.run(base)
-	stop := make(chan struct{})
-	var queries atomic.Int64
-	var clients sync.WaitGroup
-	for i := range 16 {
-		clients.Go(func() {
-			if err := loopUntil(stop, r.dsn(), i%2 == 0, &queries); err != nil {
-				t.Errorf("client %d: %v", i, err)
-			}
-		})
-	}
-	for i := range reloads {
-		text := base
-		if i%2 == 0 {
-			text = other
-		}
-		r.write(text)
-		if code, out := r.command("reload", "--socket", filepath.Join(r.dir, "admin")); code != 0 {
-			t.Fatalf("reload %d: %s", i, out)
-		}
-	}
-	close(stop)
-	clients.Wait()
-	t.Logf("%d reloads under %d queries", reloads, queries.Load())
-}
-
-// loopUntil queries, on one connection or on a new one each time.
-func loopUntil(stop <-chan struct{}, dsn string, reconnect bool, queries *atomic.Int64) error {
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	for {
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
-		if reconnect {
-			_ = conn.Close(ctx)
-			if conn, err = pgx.Connect(ctx, dsn); err != nil {
-				return err
-			}
-		}
-		if _, err := conn.Exec(ctx, "select 1"); err != nil {
-			return err
-		}
-		queries.Add(1)
-	}
 }
 
 // The first signal drains, the second cuts short.

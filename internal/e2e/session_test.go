@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,6 +98,47 @@ func cancelFromPsql(t *testing.T, r *running) {
 			_ = cmd.Process.Kill()
 			t.Fatal("psql is not cancelled")
 		}
+	}
+}
+
+// A client that sends its cancel request and leaves, as many do, is obeyed even
+// where the target takes its time to answer.
+func TestCancelAndLeave(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	received := make(chan []byte, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = c.Close() }()
+		_, _ = io.ReadFull(c, make([]byte, 8)) // SSLRequest
+		time.Sleep(1500 * time.Millisecond)
+		_, _ = c.Write([]byte{'N'})
+		request := make([]byte, 16)
+		_, _ = io.ReadFull(c, request)
+		received <- request
+	}()
+	server := testenv.Postgres(t, testenv.PG{})
+	r := start(t, service{server: server, user: server.Users.SCRAM, sslmode: "prefer", port: l.Addr().(*net.TCPAddr).Port})
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := []byte{0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 7, 1, 2, 3, 4}
+	_, _ = c.Write(request)
+	_ = c.Close()
+	select {
+	case got := <-received:
+		if !bytes.Equal(got, request) {
+			t.Errorf("the target got %x, want %x", got, request)
+		}
+	case <-time.After(patience):
+		t.Error("the request is lost")
 	}
 }
 
