@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -18,6 +19,9 @@ import (
 // beyond it go to the configured host.
 const maxCancelKeys = 16 << 10
 
+// cancelTimeout bounds the forwarding of one cancel request.
+const cancelTimeout = 10 * time.Second
+
 // sessions knows which target each running session talks to: a host name may
 // stand for several servers, and only one of them knows the cancel key.
 type sessions struct {
@@ -27,17 +31,17 @@ type sessions struct {
 
 func newSessions() *sessions { return &sessions{plans: map[string]*plan{}} }
 
-// add remembers a session until forget is called.
+// add remembers a session, if there is room, until forget is called.
 func (t *sessions) add(key pgproto3.BackendKeyData, p plan) (forget func()) {
 	if len(key.SecretKey) == 0 || len(key.SecretKey) > maxCancelKey {
-		return nil
+		return func() {}
 	}
 	name := cancelName(key.ProcessID, key.SecretKey)
 	own := &p
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.plans) >= maxCancelKeys {
-		return nil
+		return func() {}
 	}
 	t.plans[name] = own
 	return func() {
@@ -80,6 +84,10 @@ func (p plan) at(conn net.Conn) plan {
 // connection, which tells the client that the request has been worked on. The
 // protocol has no answer, so failures are for the log only.
 func (c *Connector) forward(ctx context.Context, s *connector.Session, o opening) error {
+	// Many clients send the request and leave; it counts all the same.
+	s.Established()
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
+	defer stop()
 	p, known := c.sessions.find(o.cancel)
 	if !known {
 		if !o.trusted {

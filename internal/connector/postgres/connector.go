@@ -28,23 +28,25 @@ func (c *Connector) Close() { c.keys.close() }
 // ServeConn reads the client's greeting, logs in to the target in its place
 // and hands the pair over.
 func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
-	in := c.buffers.get(s.Client)
-	defer c.buffers.put(in)
-	opening, err := (&greeting{session: s, in: in}).read()
-	switch {
-	case err != nil:
-		return told(s, err)
-	case opening.cancel != nil:
-		return c.forward(ctx, s, opening)
-	case opening.startup == nil:
-		return nil
-	}
-	return c.serve(ctx, s, *opening.startup, in.rest())
+	return c.greet(ctx, s, func(client startup, early []byte) error {
+		return c.serve(ctx, s, client, early)
+	})
 }
 
 // Refuse tells a client why the service does not take it. Cancel requests are
 // forwarded all the same: a full service needs them most.
 func (c *Connector) Refuse(ctx context.Context, s *connector.Session, why *connector.Failure) error {
+	return c.greet(ctx, s, func(startup, []byte) error {
+		if _, err := s.Client.Write(response(s, why)); err != nil {
+			return clientGone(err)
+		}
+		return nil
+	})
+}
+
+// greet reads the client's greeting and goes on with its startup packet and
+// what it sent behind it. Cancel requests are forwarded, probes end here.
+func (c *Connector) greet(ctx context.Context, s *connector.Session, start func(client startup, early []byte) error) error {
 	in := c.buffers.get(s.Client)
 	defer c.buffers.put(in)
 	opening, err := (&greeting{session: s, in: in}).read()
@@ -56,11 +58,7 @@ func (c *Connector) Refuse(ctx context.Context, s *connector.Session, why *conne
 	case opening.startup == nil:
 		return nil
 	}
-	_, err = s.Client.Write(response(s, why))
-	if err != nil {
-		return clientGone(err)
-	}
-	return nil
+	return start(*opening.startup, in.rest())
 }
 
 // serve connects the client to the target. early is what it sent behind its
@@ -74,17 +72,15 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client star
 	if err != nil {
 		return told(s, err)
 	}
+	// Known before the client is: it may cancel its first query at once.
+	forget := c.sessions.add(out.key, out.plan.at(out.conn))
 	// One write for all, so that the client wakes up once.
 	if _, err := s.Client.Write(out.seen); err != nil {
 		_ = out.conn.Close()
+		forget()
 		return clientGone(err)
 	}
-	return s.Relay(connector.Handoff{
-		Target:     out.conn,
-		FromClient: early,
-		FromTarget: out.rest,
-		Closed:     c.sessions.add(out.key, out.plan.at(out.conn)),
-	})
+	return s.Relay(connector.Handoff{Target: out.conn, FromClient: early, FromTarget: out.rest, Closed: forget})
 }
 
 // told sends the client what err says in its protocol, and returns err.
