@@ -22,11 +22,9 @@ dropped is noted on standard error. Nothing existing is overwritten.`,
   secretless convert old.yml -o secretless.yml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if file != "" {
-					return usage(fmt.Errorf("both -f %s and %s: name one file", file, args[0]))
-				}
-				file = args[0]
+			file, err := oneFile(file, args)
+			if err != nil {
+				return err
 			}
 			return convert(env, file, out)
 		},

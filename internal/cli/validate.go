@@ -22,11 +22,9 @@ Exit codes: 0 the file is fine (warnings are printed), 2 it is not.`,
   secretless validate - < secretless.yml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if file != "" {
-					return usage(fmt.Errorf("both -f %s and %s: name one file", file, args[0]))
-				}
-				file = args[0]
+			file, err := oneFile(file, args)
+			if err != nil {
+				return err
 			}
 			return validate(env, file)
 		},
