@@ -9,23 +9,10 @@ import (
 	"path/filepath"
 )
 
-// Load reads and parses the file at path; "-" is standard input. An error of
-// reading is no Errors.
-func Load(path string, opts Options) (*File, error) {
-	name, data, err := Read(path, opts.Stdin)
-	if err != nil {
-		return nil, err
-	}
-	return Parse(name, data, opts)
-}
-
-// Read reads the file at path, or stdin (nil is the process's) for "-", up to
+// Read reads the file at path, or stdin for "-", up to
 // just over the size that Parse accepts. name is what messages call it.
 func Read(path string, stdin io.Reader) (name string, data []byte, err error) {
 	if path == "-" {
-		if stdin == nil {
-			stdin = os.Stdin
-		}
 		data, err = io.ReadAll(io.LimitReader(stdin, maxFile+1))
 		if err != nil {
 			return "", nil, fmt.Errorf("read configuration from standard input: %w", err)

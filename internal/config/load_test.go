@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ func TestFilesOfTheOldBroker(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	for _, path := range files {
-		f, err := Load(path, offline())
+		f, err := load(path, offline(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,18 +31,18 @@ func TestFilesOfTheOldBroker(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	opts := offline()
-	opts.Stdin = strings.NewReader(service(listenHere))
-	if f, err := Load("-", opts); err != nil || f.Name != "<stdin>" {
+	stdin := strings.NewReader(service(listenHere))
+	if f, err := load("-", opts, stdin); err != nil || f.Name != "<stdin>" {
 		t.Errorf("stdin: %v", err)
 	}
-	opts.Stdin = strings.NewReader("#" + strings.Repeat("x", 2*maxFile))
-	if _, err := Load("-", opts); err == nil || err.Error() != "<stdin>: the file has more than 1024 KiB" {
+	stdin = strings.NewReader("#" + strings.Repeat("x", 2*maxFile))
+	if _, err := load("-", opts, stdin); err == nil || err.Error() != "<stdin>: the file has more than 1024 KiB" {
 		t.Errorf("long: %v", err)
 	}
-	if _, err := Load(t.TempDir(), opts); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := load(t.TempDir(), opts, nil); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("directory: %v", err)
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "x"), opts); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := load(filepath.Join(t.TempDir(), "x"), opts, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -66,4 +67,13 @@ func TestFind(t *testing.T) {
 	if !errors.Is(err, ErrNotFound) || err.Error() != "no configuration: none of a, b exists; name one with -f FILE" {
 		t.Error(err)
 	}
+}
+
+// load is what a program does with Read and Parse.
+func load(path string, opts Options, stdin io.Reader) (*File, error) {
+	name, data, err := Read(path, stdin)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(name, data, opts)
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"io"
 	"net/netip"
 	"reflect"
 )
@@ -18,8 +17,6 @@ type Options struct {
 	// LocalAddrs are the addresses of this machine; nil means to ask the
 	// system.
 	LocalAddrs func() ([]netip.Addr, error)
-	// Stdin is what Load("-") reads; nil means the process's.
-	Stdin io.Reader
 }
 
 // Parse reads a configuration; name is how errors call it. The error is
