@@ -105,16 +105,18 @@ func (c *conn) logEnd(o outcome, r relay.Result, took time.Duration) {
 	if !c.gen.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{
-		slog.Uint64("connection", c.id), slog.String("remote", c.remote), slog.Any("peer", c.peer),
-		slog.Duration("duration", took),
+	attrs := []slog.Attr{slog.Uint64("connection", c.id), slog.String("remote", c.remote), slog.String("duration", took.String())}
+	if c.peer.Known {
+		attrs = append(attrs, slog.Any("peer", c.peer))
 	}
 	if level == slog.LevelWarn {
 		held, ok := c.gen.counters.quiet.allow(time.Now())
 		if !ok {
 			return
 		}
-		attrs = append(attrs, slog.Int("more", held))
+		if held > 0 {
+			attrs = append(attrs, slog.Int("more", held))
+		}
 	}
 	if o.typ == audit.Closed {
 		attrs = append(attrs, slog.Int64("bytes_to_target", r.ToTarget), slog.Int64("bytes_to_client", r.ToClient))

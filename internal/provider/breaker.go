@@ -132,7 +132,7 @@ func (b *breaker) suspend(d time.Duration, now time.Time) {
 	b.epoch++
 	b.backoff, b.until = d, now.Add(d)
 	b.log.Warn("target keeps rejecting the credentials, suspended",
-		"service", b.service, "rejections", b.count, "since", b.since, "next_try", d)
+		"rejections", b.count, "since", b.since, "next_try", d.String())
 }
 
 func (b *breaker) accepted() {
@@ -142,7 +142,7 @@ func (b *breaker) accepted() {
 		return
 	}
 	if b.backoff > 0 {
-		b.log.Info("target accepts the credentials again", "service", b.service)
+		b.log.Info("target accepts the credentials again")
 	}
 	b.epoch++
 	b.count, b.backoff = 0, 0

@@ -47,7 +47,7 @@ type group struct {
 }
 
 // NewCredentials takes ownership of the literals and holds the instances until
-// Close. log may be nil.
+// Close. log carries the service already; it may be nil.
 func NewCredentials(service string, refs []Ref, log *slog.Logger) *Credentials {
 	log = logOrDiscard(log)
 	c := &Credentials{
