@@ -91,7 +91,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 	}
 	if err := b.errs.Err(); err != nil {
 		for _, s := range b.services {
-			s.Close()
+			discard(s)
 		}
 		b.dropInstances(a.running)
 		return nil, err
@@ -114,7 +114,7 @@ func (b *Built) Commit() {
 // that no broker has taken over.
 func (b *Built) Discard() {
 	for _, s := range b.Services {
-		s.Close()
+		discard(s)
 	}
 	b.dropped()
 }

@@ -1,16 +1,13 @@
 package assemble
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"sync"
-	"time"
 
 	"secretless/internal/config"
 	"secretless/internal/connector"
@@ -79,8 +76,8 @@ func readCertificates(path string) ([]byte, error) {
 
 // config makes the listener's configuration. The key is resolved when a
 // client asks for TLS and kept parsed for a short while.
-func (c *clientTLS) config(key connector.Credentials) *tls.Config {
-	source := &keySource{certPEM: c.certPEM, key: key}
+func (c *clientTLS) config(key connector.Credentials, log *slog.Logger) *tls.Config {
+	source := &keySource{certPEM: c.certPEM, key: key, log: log}
 	out := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: source.get,
@@ -90,54 +87,4 @@ func (c *clientTLS) config(key connector.Credentials) *tls.Config {
 		out.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	return out
-}
-
-// keySource pairs the certificate with the key from a provider.
-type keySource struct {
-	certPEM []byte
-	key     connector.Credentials
-
-	mu     sync.Mutex
-	cached *tls.Certificate
-	until  time.Time
-}
-
-// keyAge is how long a parsed key serves before its provider is asked again.
-const keyAge = time.Minute
-
-// keyTimeout bounds a lookup where the handshake brings no context.
-const keyTimeout = 10 * time.Second
-
-func (k *keySource) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	k.mu.Lock()
-	cert, fresh := k.cached, time.Now().Before(k.until)
-	k.mu.Unlock()
-	if fresh {
-		return cert, nil
-	}
-	ctx, cancel := context.WithTimeout(hello.Context(), keyTimeout)
-	defer cancel()
-	loaded, err := k.load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.cached, k.until = loaded, time.Now().Add(keyAge)
-	return loaded, nil
-}
-
-func (k *keySource) load(ctx context.Context) (*tls.Certificate, error) {
-	set, err := k.key.Get(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("fetching tls.key of the listener: %w", err)
-	}
-	defer set.Wipe()
-	pem, _ := set.Get(keyName)
-	cert, err := tls.X509KeyPair(k.certPEM, pem.Bytes())
-	if err != nil {
-		// The parser's error may quote what it read; the key is not repeated.
-		return nil, errors.New("tls.key of the listener is no PEM private key that belongs to tls.cert")
-	}
-	return &cert, nil
 }

@@ -35,14 +35,12 @@ func (b *build) service(s *config.Service) {
 	if len(b.errs) > before {
 		wipeRefs(refs)
 		wipeRefs(tlsRefs)
+		closeConnector(conn)
 		return
 	}
 	log := b.log.With("service", s.Name)
 	credentials := provider.NewCredentials(s.Name, refs, log)
 	release := []func(){credentials.Close}
-	if closer, ok := conn.(connector.Closer); ok {
-		release = append(release, closer.Close)
-	}
 	built := &broker.Service{
 		Name:        s.Name,
 		Digest:      serviceDigest(s, append(digests, tlsDigest)),
@@ -57,7 +55,7 @@ func (b *build) service(s *config.Service) {
 	if clientTLS != nil {
 		key := provider.NewCredentials(s.Name, tlsRefs, log)
 		release = append(release, key.Close)
-		built.ClientTLS = clientTLS.config(key)
+		built.ClientTLS = clientTLS.config(key, log)
 	}
 	for _, l := range s.Listen {
 		built.Listen = append(built.Listen, broker.Address{Network: l.Network, Address: l.Address})
@@ -68,6 +66,19 @@ func (b *build) service(s *config.Service) {
 		}
 	})
 	b.services = append(b.services, built)
+}
+
+// discard closes a service that no broker has taken over. A broker closes the
+// connector of its services itself.
+func discard(s *broker.Service) {
+	s.Close()
+	closeConnector(s.Connector)
+}
+
+func closeConnector(c connector.Connector) {
+	if closer, ok := c.(connector.Closer); ok {
+		closer.Close()
+	}
 }
 
 func wipeRefs(refs []provider.Ref) {

@@ -3,7 +3,6 @@ package assemble
 import (
 	"fmt"
 	"os/user"
-	"slices"
 	"strconv"
 
 	"secretless/internal/broker"
@@ -15,9 +14,6 @@ func (b *build) socket(s *config.Service) broker.Socket {
 	out := broker.Socket{Mode: s.Socket.Mode, UID: -1, GID: -1}
 	if !s.Socket.Set {
 		return out
-	}
-	if !slices.ContainsFunc(s.Listen, func(l config.Listen) bool { return l.Network == "unix" }) {
-		b.errorf(s.Socket.Pos, "service %q: socket is for unix sockets, but the service listens on none", s.Name)
 	}
 	var err error
 	if out.UID, err = lookupID(s.Socket.Owner, "user", userID); err != nil {

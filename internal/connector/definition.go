@@ -30,6 +30,9 @@ type Credential struct {
 	Required bool
 	Unless   string // with Required: not where this credential is given
 	Default  string // shown, not applied
+	// Secret says that a literal of it makes the configuration file one to
+	// keep from others: loading warns where everybody may read the file.
+	Secret bool
 	// Check validates a value at load time where it is a literal; it gets no
 	// values from providers. Nil accepts everything. Its error must not
 	// repeat the value of a secret.

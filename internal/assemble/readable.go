@@ -1,0 +1,31 @@
+package assemble
+
+import (
+	"io/fs"
+	"slices"
+
+	"secretless/internal/config"
+	"secretless/internal/connector"
+)
+
+// WarnReadable adds a warning for each secret that the file holds as a
+// literal, where mode, the file's, lets everybody read it. It is called before
+// Build, whose result carries the warnings.
+func (a *Assembler) WarnReadable(file *config.File, mode fs.FileMode) {
+	if mode.Perm()&0o004 == 0 {
+		return
+	}
+	for _, s := range file.Services {
+		for _, c := range s.Credentials {
+			if c.From == config.FromLiteral && c.Literal.Len() > 0 && a.isSecret(s.Connector, c.Name) {
+				file.Warnf(c.ValuePos, "%s stands here in plain text, and everybody on this machine may read the file (mode %#o): use a provider, or chmod o-rwx", c.Name, mode.Perm())
+			}
+		}
+	}
+}
+
+func (a *Assembler) isSecret(id, credential string) bool {
+	return slices.ContainsFunc(a.connectors[id].Credentials, func(c connector.Credential) bool {
+		return c.Name == credential && c.Secret
+	})
+}
