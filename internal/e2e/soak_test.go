@@ -87,7 +87,7 @@ func (r *running) expectNothingLeaked(before holdings) {
 		after = held()
 		return after.goroutines <= before.goroutines && after.descriptors <= before.descriptors
 	})
-	r.t.Logf("before: %v; after: %v", before, after)
+	r.t.Logf("before: %v; after: %v, %d KiB of it at least the log", before, after, len(r.log.String())>>10)
 	logged := int64(3 * len(r.log.String())) // the log is kept in memory, and its buffer grows by doubling
 	if grown := after.heap - before.heap - logged; grown > 8<<20 {
 		r.t.Errorf("the heap grew by %d KiB", grown>>10)
