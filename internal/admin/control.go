@@ -18,7 +18,10 @@ import (
 func Control(reload func(context.Context) error, status func() any) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		if err := reload(r.Context()); err != nil {
+		// A reload that has begun is finished whether or not the client waits.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTimeout)
+		defer cancel()
+		if err := reload(ctx); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return
 		}
@@ -88,7 +91,10 @@ func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the broker's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(strings.TrimSpace(string(body)))
+		if text := strings.TrimSpace(string(body)); text != "" {
+			return nil, errors.New(text)
+		}
+		return nil, fmt.Errorf("the broker answered %s", resp.Status)
 	}
 	return body, nil
 }

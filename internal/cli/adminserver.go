@@ -50,7 +50,7 @@ func (p *process) openHealth(configured *config.Listen) error {
 }
 
 func (p *process) serveAdmin(l net.Listener, h http.Handler) {
-	p.servers = append(p.servers, admin.Serve(l, h))
+	p.servers = append(p.servers, admin.Serve(l, h, p.log))
 }
 
 // reloadStatus counts reloads for status.

@@ -31,9 +31,10 @@ type process struct {
 	servers   []*admin.Server
 
 	applying sync.Mutex // one reload at a time
+	stopping bool       // guarded by applying: no reload from now on
 	ready    atomic.Bool
 	reloads  reloadStatus
-	outside  string // what a reload cannot change, as last read
+	outside  string // what a reload cannot change, as it runs
 }
 
 // start brings the broker up or leaves nothing behind.
@@ -104,6 +105,9 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 func (p *process) reload(ctx context.Context) (err error) {
 	p.applying.Lock()
 	defer p.applying.Unlock()
+	if p.stopping {
+		return errors.New("the broker is stopping")
+	}
 	defer func() { p.reloads.record(err) }()
 	if p.path == "-" {
 		return errors.New("the configuration came from standard input, which cannot be read twice; restart the broker")
@@ -131,8 +135,11 @@ func (p *process) reload(ctx context.Context) (err error) {
 // close drains and ends everything; when ctx ends, what still drains is cut.
 func (p *process) close(ctx context.Context) {
 	p.ready.Store(false)
+	// Not held any longer: the admin socket's requests wait for it, and are
+	// waited for below.
 	p.applying.Lock()
-	defer p.applying.Unlock()
+	p.stopping = true
+	p.applying.Unlock()
 	if p.broker != nil {
 		if err := p.broker.Shutdown(ctx); err != nil {
 			p.log.Warn("stopping the services", "error", err)

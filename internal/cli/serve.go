@@ -78,7 +78,11 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal) error {
 		select {
 		case <-ctx.Done():
 			return p.stop(signals, "context ended")
-		case <-changes:
+		case _, ok := <-changes:
+			if !ok { // the context has ended
+				changes = nil
+				continue
+			}
 			p.reloadAndLog(ctx, "file changed")
 		case s := <-signals:
 			if !isReload(s) {
