@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"secretless/internal/secret"
 )
@@ -119,13 +120,13 @@ func tlsReason(err error) string {
 		return "certificate signed by an authority that is not trusted; put the CA's certificate into sslrootcert"
 	}
 	if host, ok := errors.AsType[x509.HostnameError](err); ok {
-		return host.Error() + "; set sslhost to a name in the certificate, or sslmode to verify-ca"
+		return brief(host.Error()) + "; set sslhost to a name in the certificate, or sslmode to verify-ca"
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "certificate has expired or is not yet valid; renew it, or check the clock"
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Sprintf("certificate not accepted: %v", errors.Unwrap(err))
+		return "certificate not accepted: " + brief(fmt.Sprint(errors.Unwrap(err)))
 	}
 	if IsAlert(err) {
 		return fmt.Sprintf("the target ended it with the alert %q; it may demand a client certificate it trusts (sslcert, sslkey) or another TLS version", reason(err))
@@ -137,4 +138,14 @@ func tlsReason(err error) string {
 		return "the target closed the connection during the handshake; its log may say why"
 	}
 	return reason(err)
+}
+
+// brief bounds a text that quotes a certificate: whoever answers for the
+// target has written it, and it goes to the log and to the client.
+func brief(text string) string {
+	const longest = 300
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…"
 }

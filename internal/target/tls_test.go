@@ -221,3 +221,13 @@ func TestBadKeyPairs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A certificate's names are the other side's text.
+func TestLongCertificateTextIsCut(t *testing.T) {
+	cert := &x509.Certificate{DNSNames: []string{strings.Repeat("ä", 50_000) + ".example"}}
+	err := &Error{Op: OpTLS, Address: "db:1", Err: x509.HostnameError{Certificate: cert, Host: "db"}}
+	text := err.Error()
+	if len(text) > 500 || !strings.HasSuffix(text, "…; set sslhost to a name in the certificate, or sslmode to verify-ca") {
+		t.Errorf("%d bytes: %.400s", len(text), text)
+	}
+}
