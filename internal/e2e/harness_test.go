@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -198,14 +199,20 @@ func (r *running) psql(args ...string) (string, error) {
 	return testenv.Command(r.t, nil, testenv.Tool(r.t, "psql"), append([]string{"-X", "-w", "-At", "-d", r.dsn()}, args...)...)
 }
 
+// freePort looks below the range that the kernel gives to outgoing
+// connections, and beside the one of the test servers: another connection
+// would take the port before the broker does.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 200 {
+		port := 10000 + rand.IntN(10000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port between 10000 and 20000")
+	return 0
 }
 
 // buffer is a log that is read while it is written.
