@@ -166,10 +166,11 @@ func (b *Broker) carry(ch *change, svc *Service, want socket) ([]*endpoint, erro
 // commit cannot fail. From the swap of its endpoints on, nothing is added to
 // an old service, which is what drain relies on.
 func (b *Broker) commit(ch *change) {
+	b.mu.Lock()
+	// In one step for Status: no endpoint serves what is not in services.
 	for key, g := range ch.behind {
 		ch.endpoints[key].swap(g)
 	}
-	b.mu.Lock()
 	oldEndpoints, oldServices := b.endpoints, b.services
 	b.endpoints, b.services, b.state = ch.endpoints, ch.services, serving
 	b.mu.Unlock()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,7 @@ type process struct {
 	env     Env
 	options serveOptions
 	path    string
+	asRead  fs.FileInfo // the file at path when start read it
 	log     *slog.Logger
 
 	assembler *assemble.Assembler
@@ -44,6 +47,7 @@ func start(ctx context.Context, env Env, o serveOptions, log *slog.Logger) (*pro
 		return nil, err
 	}
 	p := &process{env: env, options: o, path: source.path, log: log}
+	p.asRead, _ = os.Stat(source.path) // nil for standard input
 	p.assembler = assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: log})
 	file, built, err := load(p.assembler, source)
 	if err != nil {

@@ -72,7 +72,7 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal) error {
 	defer endWatch()
 	var changes <-chan struct{}
 	if p.options.watch {
-		changes = watchFile(watchCtx, p.path)
+		changes = watchFile(watchCtx, p.path, p.asRead)
 	}
 	for {
 		select {

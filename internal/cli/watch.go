@@ -15,14 +15,14 @@ const watchInterval = 500 * time.Millisecond
 // watchFile sends on the returned channel when the file behind path is another
 // or has changed, and has stayed the same for one interval since, so that a
 // file is not read half-written. A file that is gone is not a change. The
-// channel is closed when ctx ends.
-func watchFile(ctx context.Context, path string) <-chan struct{} {
+// channel is closed when ctx ends. loaded is the file as it was when it was
+// read, so that a change since then counts.
+func watchFile(ctx context.Context, path string, loaded fs.FileInfo) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	go func() {
 		defer close(changed)
 		tick := time.NewTicker(watchInterval)
 		defer tick.Stop()
-		loaded, _ := os.Stat(path)
 		last := loaded
 		for {
 			select {
