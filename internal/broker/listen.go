@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"syscall"
 )
@@ -74,6 +75,11 @@ func (b *Broker) listen(ctx context.Context, svc *Service, network string, one b
 		return ln, nil, err
 	}
 	var config net.ListenConfig
+	if ip, err := netip.ParseAddr(one.host); err == nil && ip.IsLoopback() {
+		// The kernel tells of every death on this machine; probing would only
+		// cost four system calls a connection.
+		config.KeepAlive = -1
+	}
 	ln, err := config.Listen(ctx, "tcp", net.JoinHostPort(one.host, cmp.Or(chosen, one.port)))
 	return ln, nil, err
 }

@@ -21,6 +21,11 @@ const closeGrace = 5 * time.Second
 // (literal): the Resolver then leaves them out of errors.
 type SecretRefs interface{ SecretRefs() }
 
+// Immediate is implemented by providers whose Fetch only looks into memory and
+// cannot block: it is called in place, since starting and waking a goroutine
+// costs a login more than such a lookup does.
+type Immediate interface{ Immediate() }
+
 // InstanceOptions says what one configured provider is and its rules.
 type InstanceOptions struct {
 	// Name is what errors and logs call it.
@@ -47,6 +52,8 @@ type Instance struct {
 	stale    time.Duration
 	log      *slog.Logger
 	hideRefs bool
+
+	immediate bool
 
 	life    context.Context
 	end     context.CancelCauseFunc
@@ -89,6 +96,7 @@ func NewInstance(o InstanceOptions) *Instance {
 		i.timeout = DefaultTimeout
 	}
 	_, i.hideRefs = o.Provider.(SecretRefs)
+	_, i.immediate = o.Provider.(Immediate)
 	i.life, i.end = context.WithCancelCause(context.Background())
 	i.release = sync.OnceFunc(i.drop)
 	return i

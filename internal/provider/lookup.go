@@ -61,7 +61,7 @@ func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
 		i.hits.Add(1)
 		return answer{e.clone(), e, true}, nil
 	}
-	f, err := i.join(key, refs)
+	f, mine, err := i.join(key, refs)
 	if err != nil {
 		defer i.mu.Unlock()
 		return i.answerStale(key, err)
@@ -69,6 +69,9 @@ func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
 	f.waiters++
 	i.mu.Unlock()
 
+	if mine {
+		i.run(f)
+	}
 	err = f.wait(ctx)
 
 	i.mu.Lock()
@@ -98,24 +101,28 @@ func setKey(refs []string) string {
 	return b.String()
 }
 
-// join finds or starts the lookup for key. Called with the mutex held, so that
-// no lookup starts once closed is set and Close misses none.
-func (i *Instance) join(key string, refs []string) (*flight, error) {
+// join finds or starts the lookup for key; mine says that the caller has to run
+// it. Called with the mutex held, so that no lookup starts once closed is set
+// and Close misses none.
+func (i *Instance) join(key string, refs []string) (f *flight, mine bool, err error) {
 	if i.closed {
-		return nil, i.fail(refs, errClosed, false)
+		return nil, false, i.fail(refs, errClosed, false)
 	}
 	if f := i.flights[key]; f != nil {
-		return f, nil
+		return f, false, nil
 	}
 	if i.stuck >= maxStuck {
-		return nil, i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
+		return nil, false, i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
 	}
-	f := &flight{key: key, refs: refs, once: i.cache[key] != nil, done: make(chan struct{})}
+	f = &flight{key: key, refs: refs, once: i.cache[key] != nil, done: make(chan struct{})}
 	f.ctx, f.cancel = context.WithTimeout(i.life, i.timeout)
 	i.flights[key] = f
 	i.started.Add(1)
-	i.lookups.Go(func() { i.run(f) })
-	return f, nil
+	i.lookups.Add(1)
+	if !i.immediate {
+		go i.run(f)
+	}
+	return f, i.immediate, nil
 }
 
 // wait returns when the flight is finished, overdue, or ctx has ended.
@@ -166,9 +173,11 @@ func (i *Instance) answerStale(key string, err error) (answer, error) {
 	return answer{e.clone(), e, true}, nil
 }
 
-// run is the flight's goroutine. The preset error stands if the provider ends
-// the goroutine under us.
+// run is the flight, in a goroutine of its own unless the provider is
+// immediate. The preset error stands if the provider ends the goroutine under
+// us.
 func (i *Instance) run(f *flight) {
+	defer i.lookups.Done()
 	var leases map[string]Lease
 	err := i.fail(f.refs, errors.New("lookup ended without an answer"), false)
 	defer func() {

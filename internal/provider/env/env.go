@@ -41,6 +41,9 @@ type environment struct {
 	lookup   func(string) (string, bool)
 }
 
+// Immediate: the environment is memory.
+func (environment) Immediate() {}
+
 // Fetch reads every variable or fails with all that are missing.
 func (e environment) Fetch(ctx context.Context, refs []string) (map[string]provider.Lease, error) {
 	if err := ctx.Err(); err != nil {

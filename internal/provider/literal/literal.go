@@ -28,6 +28,9 @@ func Definition() provider.Definition {
 
 type literal struct{}
 
+// Immediate: there is nothing to look up.
+func (literal) Immediate() {}
+
 // SecretRefs keeps the values out of the Resolver's errors.
 func (literal) SecretRefs() {}
 
