@@ -58,7 +58,7 @@ var rules = []rule{
 	{"internal/connector", []string{"internal/peer", "internal/secret"}, "it is the contract, not an implementation"},
 	{
 		"internal/connector/*",
-		[]string{"internal/connector", "internal/secret", "internal/target", "internal/relay", "internal/wire/*", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/secret", "internal/target", "internal/relay", "internal/wire/*", "own"},
 		"a connector depends on the contract and its codec alone: never on another connector, a provider, config or broker",
 	},
 	{"internal/provider", []string{"internal/secret"}, "it is the contract and the resolver, not a source"},
@@ -173,6 +173,8 @@ func TestImportRules(t *testing.T) {
 		{"internal/connector", "internal/relay", false},
 		{"internal/connector/mysql", "internal/wire/mysqlwire", true},
 		{"internal/connector/mysql", "internal/connector/postgres", false},
+		{"internal/connector/mysql", "internal/connector/database", true},
+		{"internal/connector/database", "internal/connector/mysql", false},
 		{"internal/connector/mysql", "internal/provider", false},
 		{"internal/connector/mysql", "internal/config", false},
 		{"internal/connector/httpproxy", "internal/connector/httpproxy/aws", true},

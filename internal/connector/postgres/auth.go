@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 )
 
 // Requests for authentication that pgproto3 has no name for.
@@ -64,7 +65,7 @@ func (a *authenticator) handle(ctx context.Context, body []byte) (done bool, err
 	}
 	code := binary.BigEndian.Uint32(body)
 	if want, ok := wantedStage(code); ok && a.stage != want {
-		return false, protocolError("logging in: the target %s sent authentication request %d out of order; refusing to go on", a.login.address(), code)
+		return false, database.ProtocolError("logging in: the target %s sent authentication request %d out of order; refusing to go on", a.login.address(), code)
 	}
 	if err := a.permitted(code); err != nil {
 		return false, err
@@ -83,7 +84,7 @@ func (a *authenticator) handle(ctx context.Context, body []byte) (done bool, err
 	case pgproto3.AuthTypeSASLFinal:
 		return false, a.saslFinal(body)
 	}
-	return false, failure(connector.KindTarget, "logging in: the target %s demands %s authentication, which the broker does not speak; let its pg_hba.conf ask for scram-sha-256, md5, password or cert", a.login.address(), methodName(code))
+	return false, database.Failure(connector.KindTarget, "logging in: the target %s demands %s authentication, which the broker does not speak; let its pg_hba.conf ask for scram-sha-256, md5, password or cert", a.login.address(), methodName(code))
 }
 
 // wantedStage is the only stage at which a request may come. AuthenticationOk
@@ -119,20 +120,20 @@ func (a *authenticator) permitted(code uint32) error {
 		return nil // not a method of its own, or none that the broker speaks
 	}
 	if !config.allows(method) {
-		return failure(connector.KindTarget, "logging in: the target %s asks for %s authentication, which requireAuth does not list; somebody may be in the middle, or the list is too short", a.login.address(), method)
+		return database.Failure(connector.KindTarget, "logging in: the target %s asks for %s authentication, which requireAuth does not list; somebody may be in the middle, or the list is too short", a.login.address(), method)
 	}
 	if config.ChannelBinding == bindingRequire && (method == methodPassword || method == methodMD5) {
-		return failure(connector.KindTarget, "logging in: the target %s asks for %s authentication, which proves nothing about its certificate; channelBinding require demands %s", a.login.address(), method, mechanismPlus)
+		return database.Failure(connector.KindTarget, "logging in: the target %s asks for %s authentication, which proves nothing about its certificate; channelBinding require demands %s", a.login.address(), method, mechanismPlus)
 	}
 	return nil
 }
 
 func (a *authenticator) ok() error {
 	if a.stage == stageContinue || a.stage == stageFinal {
-		return protocolError("logging in: the target %s claims success in the middle of SCRAM, without proof that it knows the password; refusing to go on", a.login.address())
+		return database.ProtocolError("logging in: the target %s claims success in the middle of SCRAM, without proof that it knows the password; refusing to go on", a.login.address())
 	}
 	if a.login.connector.config.ChannelBinding == bindingRequire && !a.bound {
-		return failure(connector.KindTarget, "logging in: the target %s did not bind the login to its certificate, which channelBinding require demands", a.login.address())
+		return database.Failure(connector.KindTarget, "logging in: the target %s did not bind the login to its certificate, which channelBinding require demands", a.login.address())
 	}
 	return nil
 }
@@ -142,7 +143,7 @@ func (a *authenticator) cleartext() error {
 		return err
 	}
 	if !a.private() && !a.login.connector.config.AllowCleartext {
-		return failure(connector.KindConfig, "logging in: the target %s asks for the password in clear text over an unencrypted connection; set sslmode to require or stronger, or allowCleartext: true in config if the network is safe", a.login.address())
+		return database.Failure(connector.KindConfig, "logging in: the target %s asks for the password in clear text over an unencrypted connection; set sslmode to require or stronger, or allowCleartext: true in config if the network is safe", a.login.address())
 	}
 	a.stage, a.clear = stageAnswered, true
 	return a.sendPassword(a.login.settings.password.Borrow())
@@ -150,7 +151,7 @@ func (a *authenticator) cleartext() error {
 
 // private says whether nobody on the way can read.
 func (a *authenticator) private() bool {
-	return a.tls() != nil || a.login.settings.plan.address.Unix()
+	return a.tls() != nil || a.login.settings.plan.Address.Unix()
 }
 
 func (a *authenticator) tls() *tls.Conn {
@@ -195,11 +196,11 @@ func (a *authenticator) needPassword() error {
 	if a.login.settings.password.Len() > 0 {
 		return nil
 	}
-	return failure(connector.KindConfig, "logging in: the target %s asks for a password, and the credential password is absent or empty", a.login.address())
+	return database.Failure(connector.KindConfig, "logging in: the target %s asks for a password, and the credential password is absent or empty", a.login.address())
 }
 
 func (a *authenticator) malformed() error {
-	return protocolError("logging in: the target %s sent a malformed authentication request", a.login.address())
+	return database.ProtocolError("logging in: the target %s sent a malformed authentication request", a.login.address())
 }
 
 func methodName(code uint32) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 	"secretless/internal/target"
 )
@@ -69,14 +70,7 @@ func cancelName(pid uint32, key []byte) string {
 
 // at is p with the address that conn really has.
 func (p plan) at(conn net.Conn) plan {
-	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if ok {
-		host := remote.IP.String()
-		if remote.Zone != "" {
-			host += "%" + remote.Zone
-		}
-		p.address = target.Address{Host: host, Port: remote.Port}
-	}
+	p.Plan = p.At(conn)
 	return p
 }
 
@@ -91,14 +85,14 @@ func (c *Connector) forward(ctx context.Context, s *connector.Session, o opening
 	p, known := c.sessions.find(o.cancel)
 	if !known {
 		if !o.trusted {
-			return untold(connector.KindProtocol, fmt.Errorf("cancel request of no running session from a client without the certificate that the listener demands"))
+			return database.Untold(connector.KindProtocol, fmt.Errorf("cancel request of no running session from a client without the certificate that the listener demands"))
 		}
 		var err error
 		if p, err = c.configured(ctx, s); err != nil {
 			return err
 		}
 	}
-	conn, err := openWithin(ctx, s, p)
+	conn, err := database.Within(ctx, s, p.open)
 	if err != nil {
 		return err
 	}
@@ -109,12 +103,12 @@ func (c *Connector) forward(ctx context.Context, s *connector.Session, o opening
 		return err
 	}
 	if _, err := conn.Write(message); err != nil {
-		return targetFailure(ctx, p.address.String(), "forwarding a cancel request", err)
+		return targetFailure(ctx, p.Address.String(), "forwarding a cancel request", err)
 	}
 	// The target sends nothing and closes, in order or with a reset.
 	_, err = io.CopyN(io.Discard, conn, bufferSize)
-	if isTimeout(err) {
-		return targetFailure(ctx, p.address.String(), "forwarding a cancel request", err)
+	if database.IsTimeout(err) {
+		return targetFailure(ctx, p.Address.String(), "forwarding a cancel request", err)
 	}
 	return nil
 }

@@ -2,11 +2,10 @@ package postgres
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
-	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 )
 
 // The values of channelBinding.
@@ -66,11 +65,11 @@ func (c *Config) checkRequireAuth() error {
 	known := []string{methodScram, methodMD5, methodPassword, methodNone}
 	for _, method := range c.RequireAuth {
 		if !slices.Contains(known, method) {
-			return fieldError("requireAuth", "requireAuth: %q is unknown; use some of %s", method, strings.Join(known, ", "))
+			return database.FieldError("requireAuth", "requireAuth: %q is unknown; use some of %s", method, strings.Join(known, ", "))
 		}
 	}
 	if c.ChannelBinding == bindingRequire && !c.allows(methodScram) {
-		return fieldError("requireAuth", "requireAuth has no %s, which channelBinding require demands", methodScram)
+		return database.FieldError("requireAuth", "requireAuth has no %s, which channelBinding require demands", methodScram)
 	}
 	return nil
 }
@@ -79,9 +78,9 @@ func (c *Config) checkEnforce(credentials []string) (errs []error) {
 	for _, name := range c.Enforce {
 		switch {
 		case name != "database" && slices.Contains(ownNames(), name):
-			errs = append(errs, fieldError("enforce", "enforce: %q is no startup parameter", name))
+			errs = append(errs, database.FieldError("enforce", "enforce: %q is no startup parameter", name))
 		case !slices.Contains(credentials, name):
-			errs = append(errs, fieldError("enforce", "enforce: %q is not among the service's credentials (%s)", name, strings.Join(credentials, ", ")))
+			errs = append(errs, database.FieldError("enforce", "enforce: %q is not among the service's credentials (%s)", name, strings.Join(credentials, ", ")))
 		}
 	}
 	return errs
@@ -92,21 +91,17 @@ func (c *Config) checkBinding() error {
 	if slices.Contains(known, c.ChannelBinding) {
 		return nil
 	}
-	return fieldError("channelBinding", "channelBinding %q is unknown; use one of %s", c.ChannelBinding, strings.Join(known, ", "))
+	return database.FieldError("channelBinding", "channelBinding %q is unknown; use one of %s", c.ChannelBinding, strings.Join(known, ", "))
 }
 
 func (c *Config) checkIterations() error {
 	switch {
 	case c.MinIterations < 1:
-		return fieldError("minIterations", "minIterations %d is below 1", c.MinIterations)
+		return database.FieldError("minIterations", "minIterations %d is below 1", c.MinIterations)
 	case c.MaxIterations > limitIterations:
-		return fieldError("maxIterations", "maxIterations %d is above %d", c.MaxIterations, limitIterations)
+		return database.FieldError("maxIterations", "maxIterations %d is above %d", c.MaxIterations, limitIterations)
 	case c.MaxIterations < c.MinIterations:
-		return fieldError("maxIterations", "maxIterations %d is below minIterations %d", c.MaxIterations, c.MinIterations)
+		return database.FieldError("maxIterations", "maxIterations %d is below minIterations %d", c.MaxIterations, c.MinIterations)
 	}
 	return nil
-}
-
-func fieldError(key, format string, args ...any) error {
-	return &connector.FieldError{Path: []string{"config", key}, Err: fmt.Errorf(format, args...)}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 )
 
@@ -38,7 +39,7 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 func (c *Connector) Refuse(ctx context.Context, s *connector.Session, why *connector.Failure) error {
 	return c.greet(ctx, s, func(startup, []byte) error {
 		if _, err := s.Client.Write(response(s, why)); err != nil {
-			return clientGone(err)
+			return database.ClientGone(err)
 		}
 		return nil
 	})
@@ -78,7 +79,7 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client star
 	if _, err := s.Client.Write(out.seen); err != nil {
 		_ = out.conn.Close()
 		forget()
-		return clientGone(err)
+		return database.ClientGone(err)
 	}
 	return s.Relay(connector.Handoff{Target: out.conn, FromClient: early, FromTarget: out.rest, Closed: forget})
 }
@@ -90,7 +91,7 @@ func told(s *connector.Session, err error) error {
 		return err
 	}
 	if _, failed := s.Client.Write(message); failed != nil {
-		return errors.Join(err, clientGone(failed))
+		return errors.Join(err, database.ClientGone(failed))
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/testenv"
 )
 
@@ -209,11 +210,11 @@ func TestSQLStates(t *testing.T) {
 	s := &connector.Session{Service: "db"}
 	for kind := connector.KindInternal; kind < connector.KindClientGone; kind++ {
 		var e pgproto3.ErrorResponse
-		if err := e.Decode(response(s, failure(kind, "x"))[headerSize:]); err != nil || len(e.Code) != 5 || e.Severity != "FATAL" {
+		if err := e.Decode(response(s, database.Failure(kind, "x"))[headerSize:]); err != nil || len(e.Code) != 5 || e.Severity != "FATAL" {
 			t.Errorf("%v: %+v, %v", kind, e, err)
 		}
 	}
-	if got := response(s, failure(connector.KindClientGone, "x")); got != nil {
+	if got := response(s, database.Failure(connector.KindClientGone, "x")); got != nil {
 		t.Errorf("%q", got)
 	}
 	var e pgproto3.ErrorResponse
@@ -221,7 +222,7 @@ func TestSQLStates(t *testing.T) {
 	if e.Code != "XX000" || e.Message != "secretless: the broker failed" {
 		t.Errorf("%+v", e)
 	}
-	_ = e.Decode(response(s, failure(connector.KindConfig, "nul\x00 and \xff and\nlines"))[headerSize:])
+	_ = e.Decode(response(s, database.Failure(connector.KindConfig, "nul\x00 and \xff and\nlines"))[headerSize:])
 	if e.Message != "secretless: nul  and ? and lines" {
 		t.Errorf("%q", e.Message)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 )
 
 // after makes a script that answers the SASL first message with text.
@@ -279,9 +280,9 @@ func TestInterrupted(t *testing.T) {
 		kind  connector.Kind
 		text  string
 	}{
-		"handshake timeout": {failure(connector.KindTimeout, "limits.handshakeTimeout passed"), connector.KindTimeout, "logging in: the target db:1 did not answer in time: limits.handshakeTimeout passed"},
-		"client gone":       {failure(connector.KindClientGone, "the client left"), connector.KindClientGone, "the client left"},
-		"drained":           {failure(connector.KindStopping, "drain time has passed"), connector.KindStopping, "logging in: drain time has passed"},
+		"handshake timeout": {database.Failure(connector.KindTimeout, "limits.handshakeTimeout passed"), connector.KindTimeout, "logging in: the target db:1 did not answer in time: limits.handshakeTimeout passed"},
+		"client gone":       {database.Failure(connector.KindClientGone, "the client left"), connector.KindClientGone, "the client left"},
+		"drained":           {database.Failure(connector.KindStopping, "drain time has passed"), connector.KindStopping, "logging in: drain time has passed"},
 		"deadline":          {context.DeadlineExceeded, connector.KindTimeout, "logging in: the target db:1 did not answer in time"},
 		"anything else":     {io.ErrClosedPipe, connector.KindStopping, "logging in: the service stops"},
 	} {

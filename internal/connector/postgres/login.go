@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 	"secretless/internal/target"
 )
@@ -46,7 +47,7 @@ func (c *Connector) logIn(ctx context.Context, s *connector.Session, client star
 	if err != nil {
 		return nil, &connector.Failure{Kind: connector.KindConfig, Err: err}
 	}
-	conn, err := openWithin(ctx, s, settings.plan)
+	conn, err := database.Within(ctx, s, settings.plan.open)
 	if err != nil {
 		return nil, err
 	}
@@ -58,16 +59,6 @@ func (c *Connector) logIn(ctx context.Context, s *connector.Session, client star
 		return nil, err
 	}
 	return out, nil
-}
-
-// openWithin opens p within the session's connect timeout.
-func openWithin(ctx context.Context, s *connector.Session, p plan) (net.Conn, error) {
-	if s.ConnectTimeout > 0 {
-		inner, cancel := context.WithTimeout(ctx, s.ConnectTimeout)
-		defer cancel()
-		ctx = inner
-	}
-	return p.open(ctx)
 }
 
 func (l *login) run(ctx context.Context, packet []byte) (*established, error) {
@@ -91,7 +82,7 @@ func (l *login) run(ctx context.Context, packet []byte) (*established, error) {
 	return &established{conn: l.conn, seen: l.seen, rest: l.in.rest(), key: l.key, plan: l.settings.plan}, nil
 }
 
-func (l *login) address() string { return l.settings.plan.address.String() }
+func (l *login) address() string { return l.settings.plan.Address.String() }
 
 func (l *login) send(message []byte) error {
 	_, err := l.conn.Write(message)
@@ -118,7 +109,7 @@ func (l *login) authenticate(ctx context.Context) error {
 		case 'v', 'N': // NegotiateProtocolVersion, NoticeResponse
 			l.seen = append(l.seen, whole...)
 		default:
-			return protocolError("logging in: the target %s sent message %q instead of an authentication request; does it speak PostgreSQL?", l.address(), kind)
+			return database.ProtocolError("logging in: the target %s sent message %q instead of an authentication request; does it speak PostgreSQL?", l.address(), kind)
 		}
 	}
 }
@@ -137,10 +128,10 @@ func (l *login) awaitReady() error {
 			return nil
 		case 'K':
 			if err := l.key.Decode(whole[headerSize:]); err != nil {
-				return protocolError("logging in: the target %s sent a malformed cancel key", l.address())
+				return database.ProtocolError("logging in: the target %s sent a malformed cancel key", l.address())
 			}
 		case 'R':
-			return protocolError("logging in: the target %s sent an authentication request after authentication", l.address())
+			return database.ProtocolError("logging in: the target %s sent an authentication request after authentication", l.address())
 		}
 	}
 }
@@ -151,12 +142,12 @@ func (l *login) next() (byte, []byte, error) {
 	if err != nil {
 		if _, ok := errors.AsType[errLength](err); ok && kind == 'E' {
 			// Protocol 2's form, sent by a postmaster that cannot fork.
-			return 0, nil, failure(connector.KindTarget, "logging in: the target %s sent an error without a code; it may be out of processes or memory", l.address())
+			return 0, nil, database.Failure(connector.KindTarget, "logging in: the target %s sent an error without a code; it may be out of processes or memory", l.address())
 		}
 		return 0, nil, err
 	}
 	if len(l.seen)+len(whole) > maxGreeting {
-		return 0, nil, protocolError("logging in: the target %s sent more than %d bytes before it was ready for queries", l.address(), maxGreeting)
+		return 0, nil, database.ProtocolError("logging in: the target %s sent more than %d bytes before it was ready for queries", l.address(), maxGreeting)
 	}
 	if kind == 'E' {
 		return 0, nil, refusal(l.address(), l.seen, whole, l.auth.disclosed())

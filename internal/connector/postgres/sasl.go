@@ -8,6 +8,7 @@ import (
 	"github.com/xdg-go/scram"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 )
 
 // The SASL mechanisms of PostgreSQL that the broker speaks.
@@ -57,18 +58,18 @@ func (a *authenticator) mechanism(offered []string) (string, error) {
 	plus := slices.Contains(offered, mechanismPlus)
 	binding := a.login.connector.config.ChannelBinding
 	switch {
-	case plus && a.tls() == nil && !a.login.settings.plan.address.Unix():
+	case plus && a.tls() == nil && !a.login.settings.plan.Address.Unix():
 		// No target can bind to a certificate that it has not shown, so
 		// somebody between has taken the encryption off.
-		return "", failure(connector.KindTLS, "logging in: the target %s offers %s over an unencrypted connection; somebody may be in the middle", a.login.address(), mechanismPlus)
+		return "", database.Failure(connector.KindTLS, "logging in: the target %s offers %s over an unencrypted connection; somebody may be in the middle", a.login.address(), mechanismPlus)
 	case plus && a.tls() != nil && binding != bindingDisable:
 		return mechanismPlus, nil
 	case binding == bindingRequire:
-		return "", failure(connector.KindTarget, "logging in: the target %s does not offer %s, which channelBinding require demands", a.login.address(), mechanismPlus)
+		return "", database.Failure(connector.KindTarget, "logging in: the target %s does not offer %s, which channelBinding require demands", a.login.address(), mechanismPlus)
 	case slices.Contains(offered, mechanismScram):
 		return mechanismScram, nil
 	}
-	return "", failure(connector.KindTarget, "logging in: the target %s offers no SASL mechanism that the broker speaks (%s, %s)", a.login.address(), mechanismScram, mechanismPlus)
+	return "", database.Failure(connector.KindTarget, "logging in: the target %s offers no SASL mechanism that the broker speaks (%s, %s)", a.login.address(), mechanismScram, mechanismPlus)
 }
 
 // converse starts the conversation with the flag of RFC 5802, section 6: p
@@ -82,7 +83,7 @@ func (a *authenticator) converse(mechanism string, plusOffered bool) error {
 		connection := state.ConnectionState()
 		binding, err := scram.NewTLSServerEndpointBinding(&connection)
 		if err != nil {
-			return failure(connector.KindTLS, "logging in: the certificate of the target %s is signed in a way that defines no channel binding (%w); replace it, or set channelBinding: disable in config", a.login.address(), err)
+			return database.Failure(connector.KindTLS, "logging in: the certificate of the target %s is signed in a way that defines no channel binding (%w); replace it, or set channelBinding: disable in config", a.login.address(), err)
 		}
 		a.bound = true
 		a.scram.conversation = client.NewConversationWithChannelBinding(binding)
@@ -103,11 +104,11 @@ func (a *authenticator) saslContinue(ctx context.Context, body []byte) error {
 	challenge := string(request.Data)
 	first, err := parseServerFirst(challenge)
 	if err != nil {
-		return protocolError("logging in: SCRAM with the target %s: %w", a.login.address(), err)
+		return database.ProtocolError("logging in: SCRAM with the target %s: %w", a.login.address(), err)
 	}
 	config := a.login.connector.config
 	if first.iterations < config.MinIterations || first.iterations > config.MaxIterations {
-		return failure(connector.KindTarget, "logging in: the target %s asks for %d SCRAM iterations, outside of %d to %d; if that is meant, change minIterations or maxIterations in config",
+		return database.Failure(connector.KindTarget, "logging in: the target %s asks for %d SCRAM iterations, outside of %d to %d; if that is meant, change minIterations or maxIterations in config",
 			a.login.address(), first.iterations, config.MinIterations, config.MaxIterations)
 	}
 	final, err := a.scram.keys.step(ctx, a.scram.conversation, challenge, first)
@@ -129,7 +130,7 @@ func (a *authenticator) saslFinal(body []byte) error {
 		return a.malformed()
 	}
 	if _, err := a.scram.conversation.Step(string(request.Data)); err != nil || !a.scram.conversation.Valid() {
-		return protocolError("logging in: the target %s could not prove that it knows the password; it may be an impostor", a.login.address())
+		return database.ProtocolError("logging in: the target %s could not prove that it knows the password; it may be an impostor", a.login.address())
 	}
 	a.stage = stageAnswered
 	return nil
@@ -138,7 +139,7 @@ func (a *authenticator) saslFinal(body []byte) error {
 // scramFailed drops the library's text, which quotes the target.
 func (a *authenticator) scramFailed(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return interrupted(ctx, a.login.address(), "logging in")
+		return database.Interrupted(ctx, a.login.address(), "logging in")
 	}
-	return protocolError("logging in: SCRAM with the target %s: its first message is not acceptable", a.login.address())
+	return database.ProtocolError("logging in: SCRAM with the target %s: its first message is not acceptable", a.login.address())
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 	"secretless/internal/target"
 )
@@ -38,7 +39,7 @@ func readSettings(set *secret.Set) (settings, error) {
 		return settings{}, &connector.Failure{Kind: connector.KindConfig, Err: fmt.Errorf("credentials of the service: %w", err)}
 	}
 	if slices.Contains(out.password.Bytes(), 0) {
-		return settings{}, failure(connector.KindConfig, "credentials of the service: password holds a NUL byte, which PostgreSQL cannot take")
+		return settings{}, database.Failure(connector.KindConfig, "credentials of the service: password holds a NUL byte, which PostgreSQL cannot take")
 	}
 	for _, name := range set.Names() {
 		if !slices.Contains(ownNames(), name) {
@@ -48,32 +49,22 @@ func readSettings(set *secret.Set) (settings, error) {
 	return out, nil
 }
 
-func (s *settings) readPlan(set *secret.Set) (err error) {
-	if s.plan.address, err = s.address(set); err != nil {
-		return err
-	}
-	if s.plan.mode, err = target.ParseMode(set.Text("sslmode", ""), target.Require); err != nil {
+func (s *settings) readPlan(set *secret.Set) error {
+	address, err := s.address(set)
+	if err != nil {
 		return err
 	}
 	if s.plan.direct, err = parseNegotiation(set.Text("sslnegotiation", "")); err != nil {
 		return err
 	}
-	if s.plan.address.Unix() {
-		s.plan.mode = target.Disable // as libpq: the socket does not leave the machine
-	}
-	if s.plan.direct && s.plan.mode == target.Prefer {
-		return fmt.Errorf("sslnegotiation direct leaves no way back to plain text, which sslmode %s wants; set sslmode to require or stronger", s.plan.mode)
-	}
-	files := target.TLS{
-		Mode:         s.plan.mode,
-		ServerName:   set.Text("sslhost", ""),
+	s.plan.Plan, err = database.ReadPlan(set, address, database.Options{
+		DefaultMode:  target.Require,
 		VerifyIfRoot: true,
 		NextProtos:   []string{alpn},
+	})
+	if err == nil && s.plan.direct && s.plan.Mode == target.Prefer {
+		return fmt.Errorf("sslnegotiation direct leaves no way back to plain text, which sslmode %s wants; set sslmode to require or stronger", s.plan.Mode)
 	}
-	files.RootCert, _ = set.Get("sslrootcert")
-	files.Cert, _ = set.Get("sslcert")
-	files.Key, _ = set.Get("sslkey")
-	s.plan.tls, err = target.ClientConfig(s.plan.address.Host, files)
 	return err
 }
 

@@ -57,8 +57,8 @@ func TestReadSettings(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got.plan.address.String() != test.address || got.plan.mode != test.mode {
-				t.Errorf("got %s %v, %v", got.plan.address, got.plan.mode, err)
+			if err != nil || got.plan.Address.String() != test.address || got.plan.Mode != test.mode {
+				t.Errorf("got %s %v, %v", got.plan.Address, got.plan.Mode, err)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 )
 
 // alpn is PostgreSQL's application protocol, obligatory for TLS without a
@@ -85,7 +86,7 @@ func (g *greeting) packet() ([]byte, error) {
 	}
 	length := binary.BigEndian.Uint32(word)
 	if length < 8 || length > maxStartup+4 {
-		return nil, protocolError("the client's first bytes are no PostgreSQL startup packet (length %d); does it speak PostgreSQL?", length)
+		return nil, database.ProtocolError("the client's first bytes are no PostgreSQL startup packet (length %d); does it speak PostgreSQL?", length)
 	}
 	whole, err := g.in.peek(int(length))
 	if err != nil {
@@ -99,7 +100,7 @@ func (g *greeting) lost(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &connector.Failure{Kind: connector.KindClientGone, Err: errors.New("the client closed the connection before its startup packet was complete")}
 	}
-	if isTimeout(err) {
+	if database.IsTimeout(err) {
 		return &connector.Failure{Kind: connector.KindTimeout, Err: errors.New("the client did not complete its startup packet in time")}
 	}
 	return &connector.Failure{Kind: connector.KindClientGone, Err: fmt.Errorf("reading the client's startup packet: %w", err)}
@@ -111,7 +112,7 @@ func (g *greeting) startup(packet []byte) (opening, error) {
 	}
 	parsed, err := parseStartup(packet)
 	if err != nil {
-		return opening{}, protocolError("the client's %w", err)
+		return opening{}, database.ProtocolError("the client's %w", err)
 	}
 	return opening{startup: &parsed, trusted: true}, nil
 }
@@ -119,7 +120,7 @@ func (g *greeting) startup(packet []byte) (opening, error) {
 func (g *greeting) cancel(packet []byte) (opening, error) {
 	request := new(pgproto3.CancelRequest)
 	if err := request.Decode(packet); err != nil {
-		return opening{}, protocolError("the client's cancel request: %w", err)
+		return opening{}, database.ProtocolError("the client's cancel request: %w", err)
 	}
 	return opening{cancel: request, trusted: g.trusted()}, nil
 }
@@ -127,9 +128,9 @@ func (g *greeting) cancel(packet []byte) (opening, error) {
 func (g *greeting) unsupported(code uint32) error {
 	switch code {
 	case codeSSL:
-		return protocolError("the client sent an SSLRequest at the wrong time or of a wrong size")
+		return database.ProtocolError("the client sent an SSLRequest at the wrong time or of a wrong size")
 	case codeGSSENC:
-		return protocolError("the client sent a GSSENCRequest at the wrong time or of a wrong size")
+		return database.ProtocolError("the client sent a GSSENCRequest at the wrong time or of a wrong size")
 	}
 	return coded("0A000", connector.KindProtocol, fmt.Sprintf("unsupported frontend protocol %d.%d: the broker supports 3.0 and later minor versions", code>>16, code&0xffff))
 }
@@ -158,10 +159,10 @@ func (g *greeting) decline(request string) error { return g.answer('N', request)
 // trusts its TLS connection would take them for its own (CVE-2021-23214).
 func (g *greeting) answer(b byte, request string) error {
 	if g.in.buffered() > 0 {
-		return protocolError("received unencrypted data after %s; a faulty client or somebody in the middle", request)
+		return database.ProtocolError("received unencrypted data after %s; a faulty client or somebody in the middle", request)
 	}
 	if _, err := g.session.Client.Write([]byte{b}); err != nil {
-		return clientGone(err)
+		return database.ClientGone(err)
 	}
 	return nil
 }
@@ -170,7 +171,7 @@ func (g *greeting) directTLS() error {
 	if g.session.ClientTLS == nil {
 		// A handshake_failure alert is what a TLS client understands.
 		_, _ = g.session.Client.Write([]byte{21, 3, 1, 0, 2, 2, 40})
-		return untold(connector.KindProtocol, errors.New("the client starts with TLS, which this listener does not offer; it should use sslmode=disable or prefer, or the service needs a tls section"))
+		return database.Untold(connector.KindProtocol, errors.New("the client starts with TLS, which this listener does not offer; it should use sslmode=disable or prefer, or the service needs a tls section"))
 	}
 	return g.upgrade(&replay{Conn: g.session.Client, ahead: g.in.rest()}, true)
 }
@@ -185,10 +186,10 @@ func (g *greeting) upgrade(conn net.Conn, direct bool) error {
 	}
 	upgraded := tls.Server(conn, config)
 	if err := upgraded.HandshakeContext(context.Background()); err != nil {
-		return untold(connector.KindProtocol, fmt.Errorf("TLS with the client: %w", err))
+		return database.Untold(connector.KindProtocol, fmt.Errorf("TLS with the client: %w", err))
 	}
 	if direct && upgraded.ConnectionState().NegotiatedProtocol != alpn {
-		return untold(connector.KindProtocol, errors.New("the client started with TLS but did not ask for the protocol postgresql (ALPN)"))
+		return database.Untold(connector.KindProtocol, errors.New("the client started with TLS but did not ask for the protocol postgresql (ALPN)"))
 	}
 	g.session.Client = upgraded
 	g.in.src, g.in.r, g.in.w = upgraded, 0, 0

@@ -2,22 +2,19 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/target"
 )
 
 // plan is how to reach a target.
 type plan struct {
-	address target.Address
-	mode    target.Mode
-	// tls is nil for Disable. It serves any number of connections.
-	tls *tls.Config
+	database.Plan
 	// direct starts TLS without an SSLRequest.
 	direct bool
 }
@@ -25,9 +22,9 @@ type plan struct {
 // open connects and, as the plan demands, encrypts. The caller closes conn; on
 // failure nothing is left open. ctx bounds it all.
 func (p plan) open(ctx context.Context) (conn net.Conn, err error) {
-	raw, err := target.Dial(ctx, target.Options{Address: p.address})
+	raw, err := p.Dial(ctx)
 	if err != nil {
-		return nil, dialFailure(ctx, p.address.String(), err)
+		return nil, err
 	}
 	if conn, err = p.encrypt(ctx, raw); err != nil {
 		_ = raw.Close()
@@ -37,7 +34,7 @@ func (p plan) open(ctx context.Context) (conn net.Conn, err error) {
 }
 
 func (p plan) encrypt(ctx context.Context, raw net.Conn) (net.Conn, error) {
-	if p.mode == target.Disable {
+	if p.Mode == target.Disable {
 		return raw, nil
 	}
 	if !p.direct {
@@ -49,12 +46,12 @@ func (p plan) encrypt(ctx context.Context, raw net.Conn) (net.Conn, error) {
 			return raw, nil
 		}
 	}
-	upgraded, err := target.Handshake(ctx, raw, p.tls, p.address.String())
+	upgraded, err := p.Encrypt(ctx, raw)
 	if err != nil {
-		return nil, dialFailure(ctx, p.address.String(), err)
+		return nil, err
 	}
 	if p.direct && upgraded.ConnectionState().NegotiatedProtocol != alpn {
-		return nil, failure(connector.KindTLS, "%w", &target.Error{Op: target.OpTLS, Address: p.address.String(), Err: errNoDirect})
+		return nil, database.Failure(connector.KindTLS, "%w", &target.Error{Op: target.OpTLS, Address: p.Address.String(), Err: errNoDirect})
 	}
 	return upgraded, nil
 }
@@ -73,7 +70,7 @@ func (p plan) ask(ctx context.Context, raw net.Conn) (encrypted bool, err error)
 	if _, err = raw.Write(request); err == nil {
 		_, err = raw.Read(answer[:])
 	}
-	address := p.address.String()
+	address := p.Address.String()
 	if err != nil {
 		return false, targetFailure(ctx, address, "asking for TLS", err)
 	}
@@ -81,13 +78,13 @@ func (p plan) ask(ctx context.Context, raw net.Conn) (encrypted bool, err error)
 	case 'S':
 		return true, nil
 	case 'N':
-		if p.mode == target.Prefer {
+		if p.Mode == target.Prefer {
 			return false, nil
 		}
-		return false, failure(connector.KindTLS, "the target %s does not offer TLS, which sslmode %s demands; enable it there, or set sslmode to disable if the network is safe", address, p.mode)
+		return false, database.Failure(connector.KindTLS, "the target %s does not offer TLS, which sslmode %s demands; enable it there, or set sslmode to disable if the network is safe", address, p.Mode)
 	case 'E':
 		// Its text came over an unprotected connection and is not repeated.
-		return false, failure(connector.KindTarget, "the target %s answered the request for TLS with an error; it may be out of processes or memory, or too old for TLS", address)
+		return false, database.Failure(connector.KindTarget, "the target %s answered the request for TLS with an error; it may be out of processes or memory, or too old for TLS", address)
 	}
-	return false, protocolError("the target %s answered the request for TLS with byte %#x; does it speak PostgreSQL?", address, answer[0])
+	return false, database.ProtocolError("the target %s answered the request for TLS with byte %#x; does it speak PostgreSQL?", address, answer[0])
 }
