@@ -1,6 +1,7 @@
 // Package testenv gives tests real servers and clients: private PostgreSQL
-// servers of several versions, a certificate authority, and the programs and
-// drivers that talk to them. Only tests import it.
+// servers of several versions, MariaDB, a front for it that logs in as MySQL 8
+// does, a certificate authority, and the programs and drivers that talk to
+// them. Only tests import it.
 //
 // A package that uses servers calls Main from its TestMain. Servers start when
 // a test first asks for them, are shared by the tests of one process, and end
@@ -27,15 +28,20 @@ type environment struct {
 	users   *Users
 	shared  map[PG]*sharedServer
 	initial map[int]*template
-	running map[*Server]struct{}
+	running map[stopper]struct{}
+	mariadb mariadbServers
 }
+
+// stopper is a server of any kind.
+type stopper interface{ Stop() }
 
 // env is the one global of the project's tests: servers are shared by tests
 // that know nothing of each other.
 var env = &environment{
 	shared:  map[PG]*sharedServer{},
 	initial: map[int]*template{},
-	running: map[*Server]struct{}{},
+	running: map[stopper]struct{}{},
+	mariadb: mariadbServers{shared: map[Maria]*once[*MariaServer]{}},
 }
 
 // Main runs the tests, stops every server, and fails the run if goroutines are
@@ -63,7 +69,7 @@ func LeakOptions() []goleak.Option {
 
 func (e *environment) close() {
 	e.mu.Lock()
-	servers := make([]*Server, 0, len(e.running))
+	servers := make([]stopper, 0, len(e.running))
 	for s := range e.running {
 		servers = append(servers, s)
 	}
