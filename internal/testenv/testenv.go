@@ -30,6 +30,7 @@ type environment struct {
 	initial map[int]*template
 	running map[stopper]struct{}
 	mariadb mariadbServers
+	facade  facades
 }
 
 // stopper is a server of any kind.
@@ -42,6 +43,7 @@ var env = &environment{
 	initial: map[int]*template{},
 	running: map[stopper]struct{}{},
 	mariadb: mariadbServers{shared: map[Maria]*once[*MariaServer]{}},
+	facade:  facades{shared: map[Facade]*once[*FacadeServer]{}},
 }
 
 // Main runs the tests, stops every server, and fails the run if goroutines are

@@ -42,12 +42,7 @@ func Command(t testing.TB, vars []string, name string, args ...string) (string, 
 // NodePG finds node and the directory to set NODE_PATH to for require('pg').
 func NodePG(t testing.TB) (node, modules string) {
 	t.Helper()
-	node = Tool(t, "node")
-	modules = filepath.Join(CacheDir(), "npm", "node_modules")
-	if _, err := os.Stat(filepath.Join(modules, "pg", "package.json")); err != nil {
-		require(t, "node's pg module")
-	}
-	return node, modules
+	return NodeModule(t, "pg")
 }
 
 // JDBC finds java and PostgreSQL's driver for it. Java runs a single source
@@ -64,9 +59,5 @@ func JDBC(t testing.TB) (java, jar string) {
 // Psycopg2 finds the Python that has psycopg2: the system's.
 func Psycopg2(t testing.TB) string {
 	t.Helper()
-	const python = "/usr/bin/python3"
-	if err := exec.Command(python, "-c", "import psycopg2").Run(); err != nil {
-		require(t, "python3-psycopg2")
-	}
-	return python
+	return PythonModule(t, "psycopg2")
 }
