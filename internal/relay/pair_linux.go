@@ -22,10 +22,13 @@ type pair struct {
 	// elsewhere carries the pair if the loop could not.
 	elsewhere Handle
 
-	slot    int32
-	idle    uint32 // ticks without a byte that end the pair; zero never
-	last    uint32 // tick of the last byte moved
-	waiting bool   // is in loop.turns
+	slot int32
+	idle uint32 // ticks without a byte that end the pair; zero never
+	last uint32 // tick of the last byte moved
+	// strain counts for each flow how often splices have lately found its
+	// destination full. It lies here for the sake of the pair's size.
+	strain  [2]int8
+	waiting bool // is in loop.turns
 	ended   bool
 }
 

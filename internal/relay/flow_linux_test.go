@@ -1,0 +1,48 @@
+package relay
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// A destination that is often full is served by copying, one that is full now
+// and then goes on being spliced to.
+func TestSplicingYieldsToASlowDestination(t *testing.T) {
+	for name, c := range map[string]struct {
+		every int // one splice in so many finds the destination full
+		stops bool
+	}{
+		"always":              {1, true},
+		"every second":        {2, true},
+		"every third":         {3, true},
+		"every tenth, as raw": {10, false},
+		"every hundredth":     {100, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p pair
+			p.flows[Client].full = bulkAfter
+			stopped := false
+			for i := range 1000 {
+				if i%c.every == 0 {
+					p.strained(Client)
+				}
+				stopped = stopped || p.flows[Client].full < 0
+				p.eased(Client)
+			}
+			if stopped != c.stops {
+				t.Errorf("went back to copying: %v, want %v", stopped, c.stops)
+			}
+			if p.strain[Target] != 0 || p.flows[Target].full != 0 {
+				t.Error("the other direction is touched")
+			}
+		})
+	}
+}
+
+// Idle connections are many: what one costs must not grow unnoticed.
+func TestPairIsSmall(t *testing.T) {
+	const most = 216
+	if size := unsafe.Sizeof(pair{}); size > most {
+		t.Errorf("a pair takes %d bytes, more than %d", size, most)
+	}
+}
