@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,8 +75,13 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal) error {
 	if p.options.watch {
 		changes = watchFile(watchCtx, p.path, p.asRead)
 	}
+	looks := time.NewTicker(trimEvery)
+	defer looks.Stop()
+	var memory trimmer
 	for {
 		select {
+		case <-looks.C:
+			memory.look(p.broker.Status())
 		case <-ctx.Done():
 			return p.stop(signals, "context ended")
 		case _, ok := <-changes:
