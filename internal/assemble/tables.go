@@ -5,6 +5,8 @@ package assemble
 
 import (
 	"secretless/internal/connector"
+	"secretless/internal/connector/mssql"
+	"secretless/internal/connector/mysql"
 	"secretless/internal/connector/postgres"
 	"secretless/internal/provider"
 	"secretless/internal/provider/env"
@@ -15,7 +17,9 @@ import (
 // Connectors is the table of service connectors: one line each.
 func Connectors() map[string]connector.Definition {
 	return map[string]connector.Definition{
-		"pg": postgres.Definition(),
+		"mssql": mssql.Definition(),
+		"mysql": mysql.Definition(),
+		"pg":    postgres.Definition(),
 	}
 }
 

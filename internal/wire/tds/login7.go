@@ -44,29 +44,29 @@ type Login7 struct {
 	Features []Feature
 }
 
-// login7Field is the place of a variable field: its offset and length are at
-// at; lengths count units of unit bytes.
+// login7Field is the place of a variable field: its offset and its length in
+// UTF-16 units are at at.
 type login7Field struct {
-	at, unit int
-	data     func(*Login7) *[]byte
+	at   int
+	data func(*Login7) *[]byte
 }
 
 // login7Fields are the variable fields but SSPI and the extension, which are
 // not like the others, in the order of the message.
 func login7Fields(wide bool) []login7Field {
 	fields := []login7Field{
-		{36, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.HostName) }},
-		{40, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.UserName) }},
-		{44, 2, func(l *Login7) *[]byte { return &l.Password }},
-		{48, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.AppName) }},
-		{52, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.ServerName) }},
-		{60, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.CltIntName) }},
-		{64, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.Language) }},
-		{68, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.Database) }},
-		{82, 2, func(l *Login7) *[]byte { return (*[]byte)(&l.AtchDBFile) }},
+		{36, func(l *Login7) *[]byte { return (*[]byte)(&l.HostName) }},
+		{40, func(l *Login7) *[]byte { return (*[]byte)(&l.UserName) }},
+		{44, func(l *Login7) *[]byte { return &l.Password }},
+		{48, func(l *Login7) *[]byte { return (*[]byte)(&l.AppName) }},
+		{52, func(l *Login7) *[]byte { return (*[]byte)(&l.ServerName) }},
+		{60, func(l *Login7) *[]byte { return (*[]byte)(&l.CltIntName) }},
+		{64, func(l *Login7) *[]byte { return (*[]byte)(&l.Language) }},
+		{68, func(l *Login7) *[]byte { return (*[]byte)(&l.Database) }},
+		{82, func(l *Login7) *[]byte { return (*[]byte)(&l.AtchDBFile) }},
 	}
 	if wide {
-		fields = append(fields, login7Field{86, 2, func(l *Login7) *[]byte { return &l.ChangePassword }})
+		fields = append(fields, login7Field{86, func(l *Login7) *[]byte { return &l.ChangePassword }})
 	}
 	return fields
 }
@@ -96,7 +96,7 @@ func ParseLogin7(body []byte) (Login7, error) {
 		fixed = wideLogin
 	}
 	for _, f := range login7Fields(wide) {
-		data, err := slice(body, fixed, int(binary.LittleEndian.Uint16(body[f.at:])), f.unit*int(binary.LittleEndian.Uint16(body[f.at+2:])))
+		data, err := slice(body, fixed, int(binary.LittleEndian.Uint16(body[f.at:])), 2*int(binary.LittleEndian.Uint16(body[f.at+2:])))
 		if err != nil {
 			return l, err
 		}
@@ -167,19 +167,33 @@ func slice(body []byte, fixed, offset, length int) ([]byte, error) {
 	return body[offset : offset+length : offset+length], nil
 }
 
-// Append appends the body of the message to dst, which must have no bytes yet
-// where it is to be wiped. The layout is that of TDSVersion.
+// Size is at least as many bytes as Append appends.
+func (l *Login7) Size() int {
+	size := wideLogin + len(l.SSPI) + 5
+	for _, f := range login7Fields(true) {
+		size += len(*f.data(l))
+	}
+	for _, f := range l.Features {
+		size += 5 + len(f.Data)
+	}
+	return size
+}
+
+// Append appends the body of the message to dst. With Size bytes of room in
+// dst there is no other copy of the password, so that wiping dst is enough.
+// The layout is that of TDSVersion.
 func (l *Login7) Append(dst []byte) ([]byte, error) {
 	wide := Wide(l.TDSVersion)
 	start, fixed := len(dst), narrowLogin
 	if wide {
 		fixed = wideLogin
 	}
-	dst = append(dst, make([]byte, fixed)...)
+	var head [wideLogin]byte
+	dst = append(dst, head[:fixed]...)
 	l.writeFixed(dst[start:])
 	for _, f := range login7Fields(wide) {
 		data := *f.data(l)
-		offset, units := len(dst)-start, len(data)/f.unit
+		offset, units := len(dst)-start, len(data)/2
 		if offset > 0xFFFF || units > 0xFFFF {
 			return nil, malformed(login7Name, "fields of more than 65535 bytes")
 		}

@@ -62,25 +62,18 @@ func (r *LoginResponse) add(t Token, wide bool) error {
 	return nil
 }
 
-// SetAckVersion replaces the version in the LOGINACK of the message in raw, as
-// a Reader has it, and reports whether it could: the token's start must not be
-// divided between two packets.
-func SetAckVersion(raw []byte, requested, version uint32) bool {
-	wide := Wide(requested)
-	for at := 0; at < len(raw); {
-		length := int(binary.BigEndian.Uint16(raw[at+2:]))
-		for body := raw[at+HeaderSize : at+length]; len(body) > 0; {
-			t, rest, err := NextToken(body, wide)
-			if err != nil {
-				break
-			}
-			if t.Type == TokenLoginAck && len(t.Data) >= 5 {
-				binary.BigEndian.PutUint32(t.Data[1:], version)
-				return true
-			}
-			body = rest
+// SetAckVersion replaces the version in the LOGINACK of a login's response, in
+// place. body has been parsed with ParseLoginResponse.
+func SetAckVersion(body []byte, requested, version uint32) {
+	for wide := Wide(requested); len(body) > 0; {
+		t, rest, err := NextToken(body, wide)
+		if err != nil {
+			return
 		}
-		at += length
+		if t.Type == TokenLoginAck {
+			binary.BigEndian.PutUint32(t.Data[1:], version)
+			return
+		}
+		body = rest
 	}
-	return false
 }

@@ -68,3 +68,6 @@ func (c *TLSConn) CloseWrite() error {
 	}
 	return nil
 }
+
+// NetConn is the connection below.
+func (c *TLSConn) NetConn() net.Conn { return c.Conn }
