@@ -74,6 +74,7 @@ var rules = []rule{
 	{"internal/relay", nil, leaf},
 	{"internal/wire/*", nil, "a codec turns bytes into messages and knows nothing else"},
 	{"internal/testenv", []string{"internal/testenv/*"}, "servers for tests have nothing to do with the broker"},
+	{"internal/testenv/*", []string{"internal/testenv", "internal/testenv/*", "internal/wire/*"}, "a test server may share a codec with the broker, and nothing else"},
 	{"bench", []string{"internal/testenv"}, "benchmarks drive the program as users do"},
 	{"bench/*", []string{"internal/testenv", "bench", "bench/*"}, "benchmarks drive the program as users do"},
 }

@@ -1,0 +1,307 @@
+package tdsserver
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (p *parser) print() (statement, error) {
+	e, err := p.expression()
+	return func(x *execution) error {
+		v, err := e.eval(&x.scope)
+		if err != nil {
+			return err
+		}
+		return x.out.info(sqlError{0, 0, 1, v.text()})
+	}, err
+}
+
+// raiseError is RAISERROR(text, severity, state [, arguments]) [WITH …]. Up to
+// severity 10 it is a message; from 20 on the connection ends.
+func (p *parser) raiseError() (statement, error) {
+	if err := p.expect("("); err != nil {
+		return nil, err
+	}
+	var args []expression
+	for {
+		e, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, e)
+		if !p.accept(",") {
+			break
+		}
+	}
+	if err := p.expect(")"); err != nil {
+		return nil, err
+	}
+	if p.accept("WITH") {
+		p.next()
+		for p.accept(",") {
+			p.next()
+		}
+	}
+	if len(args) < 3 {
+		return nil, syntaxError(p.peek())
+	}
+	return func(x *execution) error {
+		v, err := evalAll(args, &x.scope)
+		if err != nil {
+			return err
+		}
+		e, err := raised(v)
+		if err != nil {
+			return err
+		}
+		if e.class <= 10 {
+			return x.out.info(e)
+		}
+		return x.report(e)
+	}, nil
+}
+
+func evalAll(args []expression, s *scope) ([]value, error) {
+	values := make([]value, len(args))
+	for i, e := range args {
+		v, err := e.eval(s)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+func raised(v []value) (sqlError, error) {
+	class, err := v[1].number()
+	if err != nil {
+		return sqlError{}, err
+	}
+	state, err := v[2].number()
+	if err != nil || class < 0 || class > 25 {
+		return sqlError{}, sqlError{2754, 16, 1, "Error severity levels greater than 18 can only be specified by members of the sysadmin role."}
+	}
+	message := v[0].text()
+	for _, arg := range v[3:] {
+		for _, verb := range []string{"%s", "%d"} {
+			if strings.Contains(message, verb) {
+				message = strings.Replace(message, verb, arg.text(), 1)
+				break
+			}
+		}
+	}
+	return sqlError{50000, byte(class), byte(state), message}, nil
+}
+
+// throw is THROW number, text, state: it ends the batch.
+func (p *parser) throw() (statement, error) {
+	var args []expression
+	for i := range 3 {
+		if i > 0 {
+			if err := p.expect(","); err != nil {
+				return nil, err
+			}
+		}
+		e, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, e)
+	}
+	return func(x *execution) error {
+		v, err := evalAll(args, &x.scope)
+		if err != nil {
+			return err
+		}
+		number, err := v[0].number()
+		if err != nil {
+			return err
+		}
+		state, err := v[2].number()
+		if err != nil {
+			return err
+		}
+		return sqlError{int32(number), 16, byte(state), v[1].text()}
+	}, nil
+}
+
+// waitFor is WAITFOR DELAY 'hh:mm:ss[.fff]'.
+func (p *parser) waitFor() (statement, error) {
+	if err := p.expect("DELAY"); err != nil {
+		return nil, err
+	}
+	e, err := p.expression()
+	return func(x *execution) error {
+		v, err := e.eval(&x.scope)
+		if err != nil {
+			return err
+		}
+		d, err := delay(v.text())
+		if err != nil {
+			return err
+		}
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-x.ctx.Done():
+			return x.ctx.Err()
+		}
+	}, err
+}
+
+func delay(s string) (time.Duration, error) {
+	var total float64
+	parts := strings.Split(s, ":")
+	for _, part := range parts {
+		n, err := strconv.ParseFloat(part, 64)
+		if err != nil || n < 0 || len(parts) > 3 || len(parts) < 2 {
+			return 0, sqlError{148, 15, 1, fmt.Sprintf("Incorrect time syntax in time string '%s' used with WAITFOR.", s)}
+		}
+		total = total*60 + n
+	}
+	if len(parts) == 2 {
+		total *= 60
+	}
+	return time.Duration(total * float64(time.Second)), nil
+}
+
+// set gives a variable a value; every other SET is accepted and forgotten.
+func (p *parser) set() (statement, error) {
+	if p.peek().kind == tokenVar {
+		name := p.next().text
+		if err := p.expect("="); err != nil {
+			return nil, err
+		}
+		e, err := p.expression()
+		return func(x *execution) error { return x.assign(name, e) }, err
+	}
+	for first := true; first || !p.atStatement(); first = false {
+		p.next()
+	}
+	return func(*execution) error { return nil }, nil
+}
+
+func (x *execution) assign(name string, e expression) error {
+	v, err := e.eval(&x.scope)
+	if err != nil {
+		return err
+	}
+	if _, ok := x.scope.variables[name]; !ok {
+		return sqlError{137, 15, 1, fmt.Sprintf(`Must declare the scalar variable "%s".`, name)}
+	}
+	x.scope.variables[name] = v
+	return nil
+}
+
+func (p *parser) use() (statement, error) {
+	t := p.next()
+	if t.kind != tokenWord && t.kind != tokenQuoted {
+		return nil, syntaxError(t)
+	}
+	return func(x *execution) error { return x.useDatabase(t.text) }, nil
+}
+
+func (p *parser) declare() (statement, error) {
+	var all []statement
+	for {
+		t := p.next()
+		if t.kind != tokenVar {
+			return nil, syntaxError(t)
+		}
+		p.accept("AS")
+		typ, err := p.sqlType()
+		if err != nil {
+			return nil, err
+		}
+		initial := constant(nullValue())
+		if p.accept("=") {
+			if initial, err = p.expression(); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, func(x *execution) error {
+			v, err := typ.of(initial).eval(&x.scope)
+			x.scope.variables[t.text] = v
+			return err
+		})
+		if !p.accept(",") {
+			return sequence(all), nil
+		}
+	}
+}
+
+func sequence(all []statement) statement {
+	return func(x *execution) error {
+		for _, s := range all {
+			if err := s(x); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// conditional is IF condition statement [ELSE statement].
+func (p *parser) conditional() (statement, error) {
+	holds, err := p.condition()
+	if err != nil {
+		return nil, err
+	}
+	then, err := p.statement()
+	if err != nil {
+		return nil, err
+	}
+	otherwise := sequence(nil)
+	p.accept(";")
+	if p.accept("ELSE") {
+		if otherwise, err = p.statement(); err != nil {
+			return nil, err
+		}
+	}
+	return func(x *execution) error {
+		ok, err := holds(&x.scope)
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			return then(x)
+		}
+		return otherwise(x)
+	}, nil
+}
+
+// transaction is BEGIN TRAN, COMMIT, ROLLBACK and SAVE TRAN, names ignored.
+// BEGIN … END is a block.
+func (p *parser) transaction(verb string) (statement, error) {
+	named := p.accept("TRAN") || p.accept("TRANSACTION")
+	if verb == "BEGIN" && !named {
+		return p.block()
+	}
+	if !named {
+		p.accept("WORK")
+	}
+	if named && !p.atStatement() {
+		p.next()
+	}
+	return func(x *execution) error { return x.transaction(verb) }, nil
+}
+
+func (p *parser) block() (statement, error) {
+	var all []statement
+	for !p.accept("END") {
+		if p.accept(";") {
+			continue
+		}
+		s, err := p.statement()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return sequence(all), nil
+}
