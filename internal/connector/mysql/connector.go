@@ -1,0 +1,92 @@
+// Package mysql is the connector mysql: the protocol of MySQL and MariaDB,
+// from the greeting to the OK packet that ends the login.
+package mysql
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"secretless/internal/connector"
+	"secretless/internal/connector/database"
+	"secretless/internal/secret"
+	"secretless/internal/wire/mysqlwire"
+)
+
+// Connector serves one mysql service. Safe for concurrent use.
+type Connector struct {
+	config  Config
+	learned learned
+	readers readers
+	// warnRSA says once that passwords cross the network behind a key that
+	// nobody has verified.
+	warnRSA sync.Once
+}
+
+func newConnector(config Config) *Connector { return &Connector{config: config} }
+
+// ServeConn greets the client, logs in to the target in its place and hands
+// the pair over.
+func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
+	in := c.readers.get(s.Client)
+	defer c.readers.put(in)
+	client := &client{session: s, in: in}
+	err := c.serve(ctx, s, client)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errProbe):
+		return nil
+	}
+	return client.told(err)
+}
+
+func (c *Connector) serve(ctx context.Context, s *connector.Session, client *client) error {
+	if c.config.Greeting == greetLearned {
+		if err := client.greet(c.learned.greeting(c.config)); err != nil {
+			return err
+		}
+	}
+	var out *established
+	err := s.Authenticate(ctx, func(ctx context.Context, set *secret.Set) (err error) {
+		out, err = c.logIn(ctx, s, client, set)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := client.finish(out.ok); err != nil {
+		_ = out.conn.Close()
+		return err
+	}
+	return s.Relay(connector.Handoff{Target: out.conn, FromClient: client.in.Rest(), FromTarget: out.rest})
+}
+
+// Refuse tells a client in place of the greeting why the service does not take
+// it.
+func (c *Connector) Refuse(_ context.Context, s *connector.Session, why *connector.Failure) error {
+	if _, err := s.Client.Write(response(s, why, 0)); err != nil {
+		return database.ClientGone(err)
+	}
+	return nil
+}
+
+// readers recycles the memory of handshakes.
+type readers struct{ pool sync.Pool }
+
+func (p *readers) get(src net.Conn) *mysqlwire.Reader {
+	r, ok := p.pool.Get().(*mysqlwire.Reader)
+	if !ok {
+		return mysqlwire.NewReader(src)
+	}
+	r.Reset(src)
+	return r
+}
+
+// put takes r back; it must not be used any more.
+func (p *readers) put(r *mysqlwire.Reader) {
+	if r.Reset(nil) {
+		p.pool.Put(r)
+	}
+}
