@@ -122,7 +122,7 @@ func (l *login) refused(m tds.Message, answer tds.LoginResponse) error {
 	first := answer.Errors[0]
 	kind := kindOf(first.Number)
 	if l.repeatsPassword(m.Body) {
-		return database.Failure(kind, "logging in: the target %s refused with an error that repeats the password, which is withheld", address)
+		return coded(first.Number, kind, fmt.Sprintf("logging in: the target %s refused with an error that repeats the password, which is withheld", address))
 	}
 	native := &TargetError{ServerError: first, raw: append([]byte(nil), m.Raw...)}
 	return &connector.Failure{Kind: kind, Err: fmt.Errorf("the target %s refused the login: %w", address, native), Native: native}
