@@ -198,3 +198,17 @@ func shown(t *testing.T, target *fakeTarget, payload []byte) string {
 	}
 	return text
 }
+
+// parseGreeting reads the broker's greeting.
+func parseGreeting(t *testing.T, p *peer) mysqlwire.HandshakeV10 {
+	t.Helper()
+	payload, err := p.next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := mysqlwire.ParseHandshakeV10(payload)
+	if err != nil {
+		t.Fatalf("%q: %v", payload, err)
+	}
+	return h
+}
