@@ -75,6 +75,7 @@ type front struct {
 	credentials *testCredentials
 	clientTLS   *tls.Config
 	refuse      *connector.Failure
+	log         *slog.Logger
 	handshake   time.Duration
 	connect     time.Duration
 
@@ -100,12 +101,16 @@ func newFront(t *testing.T, config Config, creds ...map[string]string) *front {
 	if f.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = f.listener.Close()
-		f.stop(errors.New("test ended"))
-		f.running.Wait()
-	})
+	f.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	t.Cleanup(f.finish)
 	return f
+}
+
+// finish ends every connection and waits for it.
+func (f *front) finish() {
+	_ = f.listener.Close()
+	f.stop(errors.New("test ended"))
+	f.running.Wait()
 }
 
 // addr starts to accept: the fields are set by then.
@@ -138,7 +143,7 @@ func (f *front) serve(conn net.Conn) {
 	})
 	s := &connector.Session{
 		ID: f.ids.Add(1), Service: "orders-db", Client: conn,
-		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:         f.log,
 		Credentials: f.credentials, ClientTLS: f.clientTLS, ConnectTimeout: f.connect,
 	}
 	var err error
