@@ -1,3 +1,3 @@
 // Package e2e holds no code, only tests: the whole program in front of real
-// PostgreSQL servers with real clients, under failure and under load.
+// PostgreSQL and MariaDB servers with real clients, under failure and under load.
 package e2e

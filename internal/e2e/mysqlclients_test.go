@@ -277,3 +277,17 @@ func TestMySQLClientsShowTheRefusal(t *testing.T) {
 		})
 	}
 }
+
+// COM_CHANGE_USER would log in with what the client knows. The target refuses
+// that, as it must, and says so.
+func TestMySQLChangeUserIsRefused(t *testing.T) {
+	server := testenv.MariaDB(t, testenv.Maria{})
+	u := server.Users.Native
+	p := startMySQL(t, mysqlService{user: u, port: server.Port}).place(u.Name)
+	out, err := runMySQL2(t, p, `
+  const c = await mysql.createConnection(tcp);
+  await c.changeUser({ user, password, database: 'app' })`)
+	if err == nil || !strings.Contains(out, "failed 1045 ER_ACCESS_DENIED_ERROR Access denied for user 'somebody'") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,13 +1,17 @@
 package testenv_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"secretless/internal/testenv"
 )
@@ -145,5 +149,58 @@ func TestFacadePassesErrorsOn(t *testing.T) {
 	_, err = db.ExecContext(t.Context(), "select * from nonesuch")
 	if err == nil || !strings.Contains(err.Error(), "Error 1146 (42S02)") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestHoldMySQL is not a test of its own: the next one runs it in a process
+// that it kills.
+func TestHoldMySQL(t *testing.T) {
+	if os.Getenv(holdServer) == "" {
+		t.Skip("only for TestMySQLServersDieWithTheProcess")
+	}
+	f := testenv.MySQLFacade(t, testenv.Facade{})
+	s := testenv.MariaDB(t, testenv.Maria{})
+	fmt.Printf("servers at %s %s\n", f.TCP(), s.TCP())
+	time.Sleep(time.Minute)
+}
+
+func TestMySQLServersDieWithTheProcess(t *testing.T) {
+	if !testenv.CanBindToProcess() {
+		t.Skip("this platform cannot end a child with its parent")
+	}
+	testenv.MySQLFacade(t, testenv.Facade{}) // skips where there is no MariaDB
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHoldMySQL$", "-test.v")
+	cmd.Env = append(os.Environ(), holdServer+"=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for lines := bufio.NewScanner(out); addresses == nil && lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "servers at "); ok {
+			addresses = strings.Fields(rest)
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if len(addresses) != 2 {
+		t.Fatal("the other process started no servers")
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for _, address := range addresses {
+		for {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				break
+			}
+			_ = conn.Close()
+			if time.Now().After(deadline) {
+				t.Fatalf("%s outlives the process that started it", address)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
 }
