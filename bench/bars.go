@@ -42,6 +42,18 @@ func bars(r results) []bar {
 	for _, upload := range []bool{true, false} {
 		all = append(all, peerBar(r, loadName(rawName(upload), "tcp", false), "≥ the best relay beside it", 1, peers))
 	}
+	for _, mode := range []string{"simple", "prepared"} {
+		for _, clients := range []int{1, 8} {
+			name := loadName(pointSelectName(mode, clients), "tcp", false)
+			all = append(all, peerBar(r, name, "≥ HAProxy", 1, []string{haproxy}))
+		}
+	}
+	for _, encrypted := range []bool{true, false} {
+		for _, clients := range []int{1, 8} {
+			name := loadName(mysqlReconnectName(cachingSHA2Full(encrypted), clients), "tcp", encrypted)
+			all = append(all, peerBar(r, name, "≥ 1.0 × direct", 1, []string{direct}))
+		}
+	}
 	for _, held := range []int{1000, 5000} {
 		all = append(all, idleBar(r, held))
 	}

@@ -46,6 +46,34 @@ func TestOpeningBarComparesToDirect(t *testing.T) {
 	}
 }
 
+func TestMySQLBars(t *testing.T) {
+	selects := loadName(pointSelectName("prepared", 8), "tcp", false)
+	inside := loadName(mysqlReconnectName(cachingSHA2Full(true), 1), "tcp", true)
+	byRSA := loadName(mysqlReconnectName(cachingSHA2Full(false), 8), "tcp", false)
+	if inside == byRSA {
+		t.Fatal("the two ways of the password have one name")
+	}
+	r := results{comparisons: []comparison{
+		{name: selects, unit: transactions(), series: []series{
+			rates(direct, 300, 300), rates(broker, 101, 99), rates(haproxy, 100, 100), rates(nginx, 200, 200),
+		}},
+		{name: inside, unit: transactions(), series: []series{rates(direct, 100, 100), rates(broker, 120, 120)}},
+		{name: byRSA, unit: transactions(), series: []series{
+			rates(direct, 100, 100), rates(broker, 90, 90), rates(haproxy, 10, 10),
+		}},
+	}}
+	for _, test := range []struct{ what, measured, verdict string }{
+		{selects, "1.00 × HAProxy", "met"},
+		{inside, "1.20 × direct", "met"},
+		{byRSA, "0.90 × direct", "**not met**"},
+		{loadName(pointSelectName("simple", 1), "tcp", false), "", "not measured"},
+	} {
+		if got := findBar(t, r, test.what); got.measured != test.measured || got.verdict() != test.verdict {
+			t.Errorf("%s: %q, %s, want %q, %s", test.what, got.measured, got.verdict(), test.measured, test.verdict)
+		}
+	}
+}
+
 func TestBarsOfAnEmptyRun(t *testing.T) {
 	for _, one := range bars(results{}) {
 		if one.verdict() != "not measured" {

@@ -10,29 +10,28 @@ import (
 
 // bench is one run: the targets, the relays, and what they have in common.
 type bench struct {
-	options  options
-	dir      string // temporary, of this run alone
-	pgbench  string
-	limit    uint64 // of open descriptors
-	postgres *postgresServer
+	options options
+	dir     string // temporary, of this run alone
+	limit   uint64 // of open descriptors
 	// loadBefore is the load average a core before anything was started.
 	loadBefore float64
-	fake       *fakeTarget
+	servers    []started
 	relays     []relay
 	fleet      *fleet
 }
 
-// openBench makes the directory and starts the targets.
-func openBench(ctx context.Context, o options) (*bench, error) {
+// openBench makes the directory and finds what is to be compared. Targets start
+// when they are needed.
+func openBench(o options) (*bench, error) {
 	b := &bench{options: o, loadBefore: loadPerCore()}
-	if err := b.open(ctx); err != nil {
+	if err := b.open(); err != nil {
 		b.close()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *bench) open(ctx context.Context) error {
+func (b *bench) open() error {
 	owner, err := serverAccount()
 	if err != nil {
 		return err
@@ -51,49 +50,37 @@ func (b *bench) open(ctx context.Context) error {
 		return err
 	}
 	for i, r := range b.relays {
-		if b.relays[i], err = r.installed(b.dir); err != nil {
+		if r.name != broker {
+			continue
+		}
+		if b.relays[i].program, err = b.installed(r.program); err != nil {
 			return err
 		}
 	}
 	b.fleet = &fleet{owner: owner, dir: b.dir}
-	if b.fake, err = startFakeTarget(filepath.Join(b.dir, "fake")); err != nil {
-		return err
-	}
-	progress("starting and filling PostgreSQL")
-	if b.postgres, err = startPostgres(ctx, owner, filepath.Join(b.dir, "pg")); err != nil {
-		return err
-	}
-	b.pgbench = pgbenchProgram(b.postgres.bin)
 	return nil
+}
+
+// installed copies a program to where the account can execute it: a checkout is
+// often its owner's alone.
+func (b *bench) installed(program string) (string, error) {
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		return "", fmt.Errorf("copying a program: %w; script/bench builds it", err)
+	}
+	copied := filepath.Join(b.dir, filepath.Base(program))
+	if err := os.WriteFile(copied, binary, 0o755); err != nil {
+		return "", fmt.Errorf("copying a program: %w", err)
+	}
+	return copied, nil
 }
 
 // close ends everything and removes the directory.
 func (b *bench) close() {
-	if b.postgres != nil {
-		b.postgres.process.stop()
-	}
-	if b.fake != nil {
-		b.fake.close()
-	}
+	b.stopServers()
 	if b.dir != "" {
 		os.RemoveAll(b.dir)
 	}
-}
-
-// target is what a relay that carries the load connects to.
-func (b *bench) target(l load) target {
-	if l.fake {
-		return b.fake.target()
-	}
-	return target{port: b.postgres.port, password: b.postgres.password, encrypted: l.encrypted}
-}
-
-// direct is the load's endpoint without a relay.
-func (b *bench) direct(l load) endpoint {
-	if l.fake {
-		return b.fake.direct(l.network)
-	}
-	return b.postgres.direct(l.network, l.encrypted)
 }
 
 // contender is one way through which a load is measured.
@@ -106,13 +93,17 @@ type contender struct {
 // contenders starts every relay that can carry the load. Those that fail to
 // start are in the errors, by name; the caller stops the others.
 func (b *bench) contenders(ctx context.Context, l load) (all []contender, failed map[string]error) {
-	all = []contender{{name: direct, endpoint: b.direct(l)}}
+	target, err := b.server(ctx, l.kind)
+	if err != nil {
+		return nil, map[string]error{direct: err}
+	}
+	all = []contender{{name: direct, endpoint: target.direct(l.way)}}
 	failed = map[string]error{}
 	for _, r := range b.relays {
-		if l.encrypted && !r.encrypts {
+		if !r.carries(target.target(l.encrypted)) {
 			continue
 		}
-		running, err := b.fleet.start(ctx, r, b.target(l))
+		running, err := b.fleet.start(ctx, r, target.target(l.encrypted))
 		if err != nil {
 			failed[r.name] = err
 			continue
@@ -134,14 +125,12 @@ func (b *bench) compare(ctx context.Context, l load) (comparison, error) {
 		measured[c.name] = &series{contender: c.name}
 	}
 	for name, err := range failed {
+		progress("%s: %s: %v", l.name, name, err)
 		measured[name] = &series{contender: name, failure: err.Error()}
 	}
 	for round := range b.options.rounds {
 		for _, c := range rotated(all, round) {
 			b.sample(ctx, l, c, round, measured[c.name])
-			if ctx.Err() != nil {
-				return comparison{}, context.Cause(ctx)
-			}
 		}
 	}
 	result := l.comparison
@@ -150,12 +139,12 @@ func (b *bench) compare(ctx context.Context, l load) (comparison, error) {
 			result.series = append(result.series, *s)
 		}
 	}
-	return result, nil
+	return result, context.Cause(ctx)
 }
 
 // sample runs the load once through one contender.
 func (b *bench) sample(ctx context.Context, l load, c contender, round int, into *series) {
-	if into.failure != "" {
+	if into.failure != "" || ctx.Err() != nil {
 		return
 	}
 	one, err := timed(ctx, l, c)
@@ -191,7 +180,9 @@ func timed(ctx context.Context, l load, c contender) (sample, error) {
 	if done.work <= 0 {
 		return sample{}, errors.New("no work was done")
 	}
-	return sample{rate: done.perSecond(), cost: (after.cpuSeconds - before.cpuSeconds) / done.work}, nil
+	return sample{
+		rate: done.perSecond(), cost: (after.cpuSeconds - before.cpuSeconds) / done.work, latency: done.latency,
+	}, nil
 }
 
 // progress tells the user what goes on.

@@ -19,15 +19,11 @@ func prepareBroker(r relay, owner account, at place, t target) (launch, error) {
 	if err != nil {
 		return launch{}, err
 	}
-	sslmode := "disable"
-	if t.encrypted {
-		sslmode = "require"
-	}
 	config := filepath.Join(at.dir, "secretless.yml")
 	err = owner.writeFile(config, fmt.Sprintf(`version: "2"
 services:
   bench:
-    connector: pg
+    connector: %s
     listenOn: [ "tcp://%s:%d", "unix://%s" ]
     credentials:
       host: { from: env, get: BENCH_HOST }
@@ -38,7 +34,7 @@ services:
     limits: { connections: %d }
 admin: { health: "tcp://%s:%d" }
 state: %s
-`, loopback, at.port, at.socket(), sslmode, maxPairs, loopback, health, filepath.Join(at.dir, "state")))
+`, t.connector, loopback, at.port, at.socket(), sslmode(t.encrypted), maxPairs, loopback, health, filepath.Join(at.dir, "state")))
 	return launch{
 		args: []string{r.program, "serve", "-f", config},
 		env: []string{
@@ -95,10 +91,6 @@ stream {
 }
 
 func preparePgBouncer(r relay, owner account, at place, t target) (launch, error) {
-	sslmode := "disable"
-	if t.encrypted {
-		sslmode = "require"
-	}
 	config := filepath.Join(at.dir, "pgbouncer.ini")
 	err := owner.writeFile(config, fmt.Sprintf(`[databases]
 %[1]s = host=%[2]s port=%[3]d dbname=%[1]s user=%[4]s password=%[5]s
@@ -118,6 +110,6 @@ log_stats = 0
 ignore_startup_parameters = extra_float_digits
 server_login_retry = 1
 query_wait_timeout = 30
-`, benchDatabase, loopback, t.port, benchUser, t.password, at.port, at.dir, sslmode, maxPairs))
+`, benchDatabase, loopback, t.port, benchUser, t.password, at.port, at.dir, sslmode(t.encrypted), maxPairs))
 	return launch{args: []string{r.program, config}, end: syscall.SIGTERM}, err
 }

@@ -6,79 +6,41 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
-	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // loopback is the only address anything here listens on or connects to.
 const loopback = "127.0.0.1"
 
-// endpoint is where a client connects, and as whom.
+// Whom every target knows, and where.
+const (
+	benchUser     = "bench"
+	benchDatabase = "bench"
+)
+
+// endpoint is where a client connects, and as whom. What a protocol's clients
+// make of it is in that protocol's file.
 type endpoint struct {
-	host     string // address, or the directory of a unix socket
-	port     int
-	user     string
-	password string // empty where a relay logs in on the client's behalf
-	database string
-	sslmode  string
-}
-
-// env tells psql and pgbench.
-func (e endpoint) env() []string {
-	env := []string{
-		"PGHOST=" + e.host, "PGPORT=" + strconv.Itoa(e.port), "PGUSER=" + e.user,
-		"PGDATABASE=" + e.database, "PGSSLMODE=" + e.sslmode, "PGCONNECT_TIMEOUT=10",
-	}
-	if e.password != "" {
-		env = append(env, "PGPASSWORD="+e.password)
-	}
-	return env
-}
-
-// config tells pgconn. Every setting is given, so that nothing comes from the
-// caller's environment.
-func (e endpoint) config() (*pgconn.Config, error) {
-	settings := []string{
-		"host=" + e.host, "port=" + strconv.Itoa(e.port), "user=" + e.user,
-		"dbname=" + e.database, "sslmode=" + e.sslmode, "connect_timeout=20",
-		"passfile=/dev/null", "password='" + e.password + "'",
-	}
-	config, err := pgconn.ParseConfig(strings.Join(settings, " "))
-	if err != nil {
-		return nil, fmt.Errorf("connection settings: %w", err)
-	}
-	config.Password = e.password
-	return config, nil
-}
-
-// connect logs in.
-func (e endpoint) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	config, err := e.config()
-	if err != nil {
-		return nil, err
-	}
-	return pgconn.ConnectConfig(ctx, config)
+	port      int    // on loopback
+	socket    string // path of a unix socket, which is then taken instead
+	user      string
+	password  string // empty where a relay logs in on the client's behalf
+	database  string
+	encrypted bool // the client opens TLS, and verifies nothing
 }
 
 // network and address are for net.Dial.
 func (e endpoint) network() string {
-	if strings.HasPrefix(e.host, "/") {
+	if e.socket != "" {
 		return "unix"
 	}
 	return "tcp"
 }
 
 func (e endpoint) address() string {
-	if e.network() == "unix" {
-		return socketPath(e.host, e.port)
+	if e.socket != "" {
+		return e.socket
 	}
-	return net.JoinHostPort(e.host, strconv.Itoa(e.port))
-}
-
-// socketPath is where libpq looks for a server's unix socket.
-func socketPath(dir string, port int) string {
-	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
+	return net.JoinHostPort(loopback, strconv.Itoa(e.port))
 }
 
 // dial opens and closes a connection: somebody listens.
@@ -89,6 +51,20 @@ func (e endpoint) dial(ctx context.Context) error {
 		return err
 	}
 	return conn.Close()
+}
+
+// sslmode is what libpq, PgBouncer and the broker call it.
+func sslmode(encrypted bool) string {
+	if encrypted {
+		return "require"
+	}
+	return "disable"
+}
+
+// socketPath is where libpq looks for a server's unix socket, by its directory
+// and a port. The other protocols' clients are told the path.
+func socketPath(dir string, port int) string {
+	return filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
 }
 
 // freePort returns a port that nobody listened on a moment ago.

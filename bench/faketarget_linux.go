@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -20,8 +21,7 @@ import (
 // The bulk is a row of CopyData messages, so that PgBouncer, which looks into
 // the stream, passes it as well.
 type fakeTarget struct {
-	port      int
-	dir       string // of the unix socket
+	listening // without a process
 	listeners []net.Listener
 	owned     sync.WaitGroup
 	mu        sync.Mutex
@@ -38,8 +38,12 @@ func startFakeTarget(dir string) (*fakeTarget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the fake target: %w", err)
 	}
-	f := &fakeTarget{port: tcp.Addr().(*net.TCPAddr).Port, dir: dir, conns: map[net.Conn]struct{}{}}
-	unix, err := net.Listen("unix", socketPath(dir, f.port))
+	port := tcp.Addr().(*net.TCPAddr).Port
+	// The password is never asked for, but relays that log in insist on one.
+	f := &fakeTarget{conns: map[net.Conn]struct{}{}, listening: listening{
+		connector: "pg", port: port, socket: socketPath(dir, port), password: "not-asked-for",
+	}}
+	unix, err := net.Listen("unix", f.socket)
 	if err != nil {
 		tcp.Close()
 		return nil, fmt.Errorf("the fake target: %w", err)
@@ -51,21 +55,13 @@ func startFakeTarget(dir string) (*fakeTarget, error) {
 	return f, nil
 }
 
-// target is what a relay connects to. The password is never asked for, but
-// relays that log in insist on having one.
-func (f *fakeTarget) target() target { return target{port: f.port, password: "not-asked-for"} }
-
-// direct is how to reach the target without a relay.
-func (f *fakeTarget) direct(network string) endpoint {
-	e := endpoint{host: loopback, port: f.port, user: benchUser, database: benchDatabase, sslmode: "disable"}
-	if network == "unix" {
-		e.host = f.dir
-	}
-	return e
+// startFakeServer starts it in the run's directory.
+func startFakeServer(_ context.Context, b *bench) (server, error) {
+	return startFakeTarget(filepath.Join(b.dir, "fake"))
 }
 
-// close ends every session and waits for them.
-func (f *fakeTarget) close() {
+// stop ends every session and waits for them.
+func (f *fakeTarget) stop() {
 	f.mu.Lock()
 	f.closed = true
 	for _, listener := range f.listeners {

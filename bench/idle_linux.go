@@ -34,7 +34,11 @@ func (b *bench) idle(ctx context.Context) ([]idleRow, []leftRow) {
 
 // idleOf fills a fresh process step by step.
 func (b *bench) idleOf(ctx context.Context, r relay) ([]idleRow, leftRow, error) {
-	running, err := b.fleet.start(ctx, r, b.fake.target())
+	fake, err := b.server(ctx, fakePostgres())
+	if err != nil {
+		return nil, leftRow{}, err
+	}
+	running, err := b.fleet.start(ctx, r, fake.target(false))
 	if err != nil {
 		return nil, leftRow{}, err
 	}
@@ -122,7 +126,7 @@ func (h *holder) fill(ctx context.Context, e endpoint, level int) error {
 // open logs in and asks one thing: PgBouncer has no connection to the target
 // for a client that has not asked anything.
 func (h *holder) open(ctx context.Context, e endpoint) error {
-	conn, err := e.connect(ctx)
+	conn, err := pgConnect(ctx, e)
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,16 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestParseProcStat(t *testing.T) {
@@ -59,16 +65,16 @@ func TestFakeTargetCarriesEveryLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer fake.close()
+	defer fake.stop()
 	for _, network := range []string{"tcp", "unix"} {
 		for _, upload := range []bool{true, false} {
-			done, err := rawLoad(t.Context(), fake.direct(network), 4<<20, upload)
+			done, err := rawLoad(t.Context(), fake.direct(way{network: network}), 4<<20, upload)
 			if err != nil || done.work != 4<<20 || done.perSecond() <= 0 {
 				t.Errorf("%s, upload %v: %+v, %v", network, upload, done, err)
 			}
 		}
 		var held holder
-		if err := held.fill(t.Context(), fake.direct(network), 20); err != nil || len(held.conns) != 20 {
+		if err := held.fill(t.Context(), fake.direct(way{network: network}), 20); err != nil || len(held.conns) != 20 {
 			t.Errorf("%s: %d of 20 connections held: %v", network, len(held.conns), err)
 		}
 		held.close()
@@ -100,10 +106,80 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestRelaysCarryWhatTheyCan(t *testing.T) {
+	passing := relay{name: haproxy}
+	speaking := relay{name: broker, logsIn: true}
+	pooling := relay{name: pgbouncer, logsIn: true, only: "pg"}
+	for _, test := range []struct {
+		target target
+		want   [3]bool
+	}{
+		{target{connector: "pg"}, [3]bool{true, true, true}},
+		{target{connector: "pg", encrypted: true}, [3]bool{false, true, true}},
+		{target{connector: "mysql"}, [3]bool{true, true, false}},
+		{target{connector: "mysql", encrypted: true}, [3]bool{false, true, false}},
+	} {
+		if got := [3]bool{passing.carries(test.target), speaking.carries(test.target), pooling.carries(test.target)}; got != test.want {
+			t.Errorf("%+v: %v, want %v", test.target, got, test.want)
+		}
+	}
+}
+
+// The TDS test target ends with its standard input, and the façade reads its
+// settings from it.
+func TestProcessKeepsItsStandardInput(t *testing.T) {
+	p, err := account{uid: -1, gid: -1}.start(t.TempDir(), launch{
+		args: []string{"/bin/bash", "-c", `read -r line; read -r -t 0.1; echo "$line $?"; exec sleep 60`}, input: []byte("settings\n"), end: syscall.SIGKILL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	err = p.await(t.Context(), time.Millisecond, func(context.Context) error {
+		if p.lastOutput() == "" {
+			return errors.New("it has not read its input")
+		}
+		return nil
+	})
+	// Bash's read ends with 1 at the end of the input, above 128 after waiting.
+	var status int
+	if _, scanned := fmt.Sscanf(p.lastOutput(), "settings %d", &status); err != nil || scanned != nil || status <= 128 {
+		t.Errorf("output %q, %v: want the settings, and that the input has not ended", p.lastOutput(), err)
+	}
+}
+
+func TestServersStartOnceAndStopInReverse(t *testing.T) {
+	var events []string
+	fake := func(name string, failure error) kind {
+		return kind{name, func(context.Context, *bench) (server, error) {
+			events = append(events, "start "+name)
+			return recordedServer{name: name, events: &events}, failure
+		}}
+	}
+	b := &bench{}
+	for _, k := range []kind{fake("a", nil), fake("b", errors.New("no")), fake("c", nil), fake("a", nil), fake("b", nil)} {
+		if _, err := b.server(t.Context(), k); (err != nil) != (k.name == "b") {
+			t.Errorf("%s: %v", k.name, err)
+		}
+	}
+	b.stopServers()
+	if want := []string{"start a", "start b", "start c", "stop c", "stop a"}; !slices.Equal(events, want) {
+		t.Errorf("%q, want %q", events, want)
+	}
+}
+
+type recordedServer struct {
+	server
+	name   string
+	events *[]string
+}
+
+func (s recordedServer) stop() { *s.events = append(*s.events, "stop "+s.name) }
+
 // A name twice would make the bars read the wrong load.
 func TestLoadsHaveDifferentNames(t *testing.T) {
 	seen := map[string]bool{}
-	b := &bench{options: options{seconds: 1}, postgres: &postgresServer{}}
+	b := &bench{options: options{seconds: 1}}
 	for _, l := range b.suite() {
 		if seen[l.name] {
 			t.Errorf("two loads are called %q", l.name)
@@ -111,7 +187,7 @@ func TestLoadsHaveDifferentNames(t *testing.T) {
 		seen[l.name] = true
 	}
 	for _, one := range bars(results{}) {
-		for _, prefix := range []string{"select", "COPY", "raw"} {
+		for _, prefix := range []string{"select", "COPY", "raw", "mysql", "mssql"} {
 			if strings.HasPrefix(one.what, prefix) && !seen[strings.TrimSuffix(one.what, ": CPU a transaction")] {
 				t.Errorf("the bar %q belongs to no load", one.what)
 			}

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 )
 
-// machine describes what the figures depend on. What cannot be found out is
+// machine describes what the figures depend on, after the run: servers start
+// in it. What cannot be found out is
 // left out; it is not what the run is for.
 func (b *bench) machine(ctx context.Context) []fact {
 	var facts []fact
@@ -26,7 +26,11 @@ func (b *bench) machine(ctx context.Context) []fact {
 	add("kernel", firstLine("/proc/sys/kernel/osrelease"))
 	add("load average a core before the start", fmt.Sprintf("%.2f", b.loadBefore))
 	add("Go", runtime.Version())
-	add("PostgreSQL, pgbench", versionOf(ctx, filepath.Join(b.postgres.bin, "postgres"), "--version"))
+	for _, s := range b.servers {
+		if s.err == nil {
+			facts = append(facts, s.server.facts(ctx)...)
+		}
+	}
 	for _, r := range b.relays {
 		add(r.name, versionOf(ctx, r.program, map[string]string{
 			broker: "version", haproxy: "-v", nginx: "-v", pgbouncer: "--version",

@@ -2,7 +2,8 @@ package main
 
 import "fmt"
 
-// The loads' names, without the way that their bytes travel.
+// The loads' names, without the way that their bytes travel. PostgreSQL's are
+// the ones that name no protocol.
 
 func selectName(mode string, clients int) string {
 	return fmt.Sprintf("select %s, %s", mode, clientCount(clients))
@@ -16,6 +17,27 @@ func rawName(upload bool) string {
 	}
 	return "raw from the target"
 }
+
+func pointSelectName(mode string, clients int) string {
+	return fmt.Sprintf("mysql point select %s, %s", mode, clientCount(clients))
+}
+
+func mysqlReconnectName(how string, clients int) string {
+	return fmt.Sprintf("mysql reconnect, %s, %s", how, clientCount(clients))
+}
+
+// cachingSHA2Full is how the password travels: inside TLS, or encrypted with the
+// server's RSA key where there is no TLS.
+func cachingSHA2Full(encrypted bool) string {
+	if encrypted {
+		return "caching_sha2 full"
+	}
+	return "caching_sha2 full by RSA"
+}
+
+func mssqlSelectName(clients int) string { return "mssql SELECT 1, " + clientCount(clients) }
+
+func mssqlReconnectName(clients int) string { return "mssql reconnect, " + clientCount(clients) }
 
 func clientCount(n int) string {
 	if n == 1 {

@@ -16,6 +16,7 @@ type options struct {
 	quick   bool
 	out     string // the document to rewrite; empty for standard output
 	broker  string // the broker's binary
+	targets string // the directory of the project's own test targets
 }
 
 // defaultDocument holds the markers between which the tables are written.
@@ -28,12 +29,13 @@ func parseOptions(args []string) (options, error) {
 	)
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&o.rounds, "rounds", 5, "alternating `rounds` of every load")
-	flags.IntVar(&o.seconds, "seconds", 3, "`seconds` of every timed run (pgbench)")
+	flags.IntVar(&o.seconds, "seconds", 3, "`seconds` of every timed run")
 	flags.StringVar(&only, "only", "", "measure only loads whose name matches `regexp` (idle and startup are names too)")
 	flags.StringVar(&relays, "relays", "", "compare only contenders whose name matches `regexp`; direct is always measured")
-	flags.BoolVar(&o.quick, "quick", false, "three to four minutes: fewer loads, 3 rounds of 1 second")
+	flags.BoolVar(&o.quick, "quick", false, "about five minutes: fewer loads, 3 rounds of 1 second")
 	flags.StringVar(&o.out, "out", "", "rewrite the tables in this `file` (default "+defaultDocument+", standard output with -only or -relays)")
 	flags.StringVar(&o.broker, "broker", "bin/secretless", "the broker's `binary`")
+	flags.StringVar(&o.targets, "targets", "bin", "`directory` of mysqlfacade and tdsserver, the test targets")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

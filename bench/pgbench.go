@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 )
 
 // pgbenchReport is what pgbench says at its end.
@@ -17,18 +15,18 @@ type pgbenchReport struct {
 // parsePgbench reads the closing report of pgbench 14 and newer.
 func parsePgbench(output []byte) (pgbenchReport, error) {
 	var r pgbenchReport
-	processed, err := pgbenchFigure(output, `number of transactions actually processed: (\d+)`)
+	processed, err := figureIn(output, `number of transactions actually processed: (\d+)`)
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("pgbench: %w", err)
 	}
-	tps, err := pgbenchFigure(output, `tps = ([0-9.]+) \(`)
+	tps, err := figureIn(output, `tps = ([0-9.]+) \(`)
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("pgbench: %w", err)
 	}
 	// PostgreSQL 14 does not print this line.
-	failed, err := pgbenchFigure(output, `number of failed transactions: (\d+)`)
+	failed, err := figureIn(output, `number of failed transactions: (\d+)`)
 	if err != nil && !errors.Is(err, errNoFigure) {
-		return r, err
+		return r, fmt.Errorf("pgbench: %w", err)
 	}
 	r = pgbenchReport{transactions: int64(processed), failed: int64(failed), tps: tps}
 	if r.failed > 0 {
@@ -38,18 +36,4 @@ func parsePgbench(output []byte) (pgbenchReport, error) {
 		return r, errors.New("pgbench: no transaction finished in the time given")
 	}
 	return r, nil
-}
-
-var errNoFigure = errors.New("pgbench: figure missing from its output")
-
-func pgbenchFigure(output []byte, pattern string) (float64, error) {
-	match := regexp.MustCompile(pattern).FindSubmatch(output)
-	if match == nil {
-		return 0, fmt.Errorf("%w: %s", errNoFigure, pattern)
-	}
-	value, err := strconv.ParseFloat(string(match[1]), 64)
-	if err != nil {
-		return 0, fmt.Errorf("pgbench: reading %q: %w", match[1], err)
-	}
-	return value, nil
 }

@@ -62,6 +62,9 @@ func (a account) writeFile(path, content string) error {
 type launch struct {
 	args []string
 	env  []string // in addition to the bare minimum
+	// input, unless nil, is written to its standard input, which then stays
+	// open until the process has ended. It must fit into a pipe.
+	input []byte
 	// end asks the process, and what it forked, to stop at once. The kernel
 	// sends it as well when this program dies without having done so.
 	end syscall.Signal
@@ -95,6 +98,11 @@ func (a account) start(dir string, l launch) (*process, error) {
 	cmd.Env = append(bareEnvironment(), l.env...)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: l.end, Credential: a.credential}
+	if l.input != nil {
+		if err := feed(cmd, l.input); err != nil {
+			return nil, fmt.Errorf("the standard input of %s: %w", l.args[0], err)
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", l.args[0], err)
 	}
@@ -105,6 +113,16 @@ func (a account) start(dir string, l launch) (*process, error) {
 		_ = cmd.Wait()
 	}()
 	return p, nil
+}
+
+// feed makes input the beginning of the command's standard input.
+func feed(cmd *exec.Cmd, input []byte) error {
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	_, err = pipe.Write(input)
+	return err
 }
 
 // stop ends the process and its group and waits for it.

@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// target is what a relay connects to, always over TCP on loopback.
+// target is what a relay connects to, always over TCP on loopback. Its user is
+// benchUser, its database benchDatabase.
 type target struct {
+	connector string // the broker's, for its protocol
 	port      int
 	password  string
 	encrypted bool
@@ -23,9 +25,12 @@ type target struct {
 type relay struct {
 	name    string
 	program string // path of its binary
-	// logsIn says that it authenticates to the target itself, encrypts that it
-	// can open TLS to a PostgreSQL server (which wants an SSLRequest first).
-	logsIn, encrypts bool
+	// logsIn says that it authenticates to the target itself, in the target's
+	// protocol. Only such a relay can open TLS to it as well: databases want
+	// something said in their own protocol first.
+	logsIn bool
+	// only, if set, is the only protocol that it speaks.
+	only string
 	// prepare writes what the process needs into its directory.
 	prepare func(relay, account, place, target) (launch, error)
 }
@@ -41,10 +46,10 @@ func (p place) socket() string { return socketPath(p.dir, p.port) }
 // relays finds the installed ones.
 func relays(o options) ([]relay, error) {
 	all := []relay{
-		{name: broker, program: o.broker, logsIn: true, encrypts: true, prepare: prepareBroker},
+		{name: broker, program: o.broker, logsIn: true, prepare: prepareBroker},
 		{name: haproxy, program: "haproxy", prepare: prepareHAProxy},
 		{name: nginx, program: "nginx", prepare: prepareNginx},
-		{name: pgbouncer, program: "pgbouncer", logsIn: true, encrypts: true, prepare: preparePgBouncer},
+		{name: pgbouncer, program: "pgbouncer", logsIn: true, only: "pg", prepare: preparePgBouncer},
 	}
 	var wanted []relay
 	for _, r := range all {
@@ -61,21 +66,9 @@ func relays(o options) ([]relay, error) {
 	return wanted, nil
 }
 
-// installed copies the broker's binary to where the account can execute it: a
-// checkout is often its owner's alone.
-func (r relay) installed(dir string) (relay, error) {
-	if r.name != broker {
-		return r, nil
-	}
-	binary, err := os.ReadFile(r.program)
-	if err != nil {
-		return r, fmt.Errorf("copying the broker: %w", err)
-	}
-	r.program = filepath.Join(dir, "secretless")
-	if err := os.WriteFile(r.program, binary, 0o755); err != nil {
-		return r, fmt.Errorf("copying the broker: %w", err)
-	}
-	return r, nil
+// carries says whether the relay can be between a client and that target.
+func (r relay) carries(t target) bool {
+	return (r.only == "" || r.only == t.connector) && (r.logsIn || !t.encrypted)
 }
 
 // findProgram looks where an ordinary user's PATH does not lead, too.
@@ -140,9 +133,9 @@ func (f *fleet) start(ctx context.Context, r relay, t target) (*instance, error)
 // endpoint is where the relay's clients connect. TLS, where there is any, is
 // between the relay and the target.
 func (i *instance) endpoint(network string) endpoint {
-	e := endpoint{host: loopback, port: i.port, user: benchUser, database: benchDatabase, sslmode: "disable"}
+	e := endpoint{port: i.port, user: benchUser, database: benchDatabase}
 	if network == "unix" {
-		e.host = i.dir
+		e.socket = i.socket()
 	}
 	if !i.logsIn {
 		e.password = i.target.password

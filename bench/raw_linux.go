@@ -41,7 +41,7 @@ func rawLoad(ctx context.Context, e endpoint, size int64, upload bool) (outcome,
 
 // openRaw logs in and takes the connection out of the driver's hands.
 func openRaw(ctx context.Context, e endpoint) (*pgconn.HijackedConn, error) {
-	conn, err := e.connect(ctx)
+	conn, err := pgConnect(ctx, e)
 	if err != nil {
 		return nil, err
 	}

@@ -55,15 +55,18 @@ func renderBars(b *strings.Builder, all []bar) {
 }
 
 // renderSection is a row for every load and contender. Ratios are medians of
-// the rounds' own ratios.
+// the rounds' own ratios. Where latencies were taken they follow, as medians of
+// the rounds' medians and 99th percentiles.
 func renderSection(b *strings.Builder, section string, all []comparison) {
 	var rows [][]string
 	var u unit
+	timed := false
 	for _, c := range all {
 		if c.section != section {
 			continue
 		}
 		u = c.unit
+		timed = timed || c.timed()
 		for i, s := range c.series {
 			name := c.name
 			if i > 0 {
@@ -72,12 +75,22 @@ func renderSection(b *strings.Builder, section string, all []comparison) {
 			rows = append(rows, append([]string{name}, seriesRow(c, s)...))
 		}
 	}
-	table(b, section, []string{"load", "through", u.rate + ", median", "min–max", "ratio to direct", "relay " + u.cost}, rows)
+	heads := []string{"load", "through", u.rate + ", median", "min–max", "ratio to direct", "relay " + u.cost, "latency µs, median", "99 %"}
+	if !timed {
+		heads = heads[:len(heads)-latencyColumns]
+		for i, row := range rows {
+			rows[i] = row[:len(heads)]
+		}
+	}
+	table(b, section, heads, rows)
 }
+
+// latencyColumns are the last of a section.
+const latencyColumns = 2
 
 func seriesRow(c comparison, s series) []string {
 	if len(s.samples) == 0 {
-		return []string{s.contender, "failed", "", "", ""}
+		return []string{s.contender, "failed", "", "", "", "", ""}
 	}
 	rates := s.each(rateOf)
 	least, greatest := bounds(rates)
@@ -85,6 +98,7 @@ func seriesRow(c comparison, s series) []string {
 	row := []string{
 		s.contender, figure(median(rates) / divisor),
 		figure(least/divisor) + "–" + figure(greatest/divisor), "", "",
+		figure(median(s.each(medianLatencyOf))), figure(median(s.each(p99LatencyOf))),
 	}
 	if base, ok := c.find(direct); ok {
 		if quotient, ok := ratio(s, base, rateOf); ok {

@@ -80,9 +80,37 @@ func TestRenderLeavesOutWhatWasNotAskedFor(t *testing.T) {
 	}
 }
 
+func latencyRun() results {
+	timed := rates(broker, 5000, 6000)
+	for i := range timed.samples {
+		timed.samples[i].latency = latency{median: 150 * time.Microsecond, p99: 300 * time.Microsecond}
+	}
+	r := exampleRun()
+	r.comparisons = append(r.comparisons, comparison{section: "Latency", name: "one", unit: transactions(), series: []series{
+		{contender: direct, failure: "gone"}, timed,
+	}})
+	return r
+}
+
+func TestRenderLatency(t *testing.T) {
+	report := render(latencyRun())
+	for _, want := range []string{
+		"| load | through | TPS, median | min–max | ratio to direct | relay CPU s / 100k | latency µs, median | 99 % |\n",
+		"| one | direct | failed |  |  |  |  |  |\n",
+		"| 150 | 300 |\n",
+	} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report lacks %q:\n%s", want, report)
+		}
+	}
+	if n := strings.Count(report, "latency"); n != 1 {
+		t.Errorf("%d tables have latencies, want the one that measured them", n)
+	}
+}
+
 func TestTablesAreRectangular(t *testing.T) {
 	var width int
-	for line := range strings.Lines(render(exampleRun())) {
+	for line := range strings.Lines(render(latencyRun())) {
 		cells := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
 		if cells == 0 {
 			width = 0

@@ -36,7 +36,12 @@ type sample struct {
 	round int
 	rate  float64 // work a second
 	cost  float64 // proxy CPU seconds per piece of work; 0 for direct
+	// latency is the zero value where a load does not measure it.
+	latency latency
 }
+
+// latency is how long single pieces of work took.
+type latency struct{ median, p99 time.Duration }
 
 // series is everything measured of one contender under one load.
 type series struct {
@@ -60,6 +65,18 @@ func (c comparison) find(contender string) (series, bool) {
 		}
 	}
 	return series{}, false
+}
+
+// timed says whether the load measured latencies.
+func (c comparison) timed() bool {
+	for _, s := range c.series {
+		for _, one := range s.samples {
+			if one.latency != (latency{}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // idleRow is what one proxy holds with a number of idle connections through it.

@@ -25,7 +25,7 @@ func run(args []string) error {
 	// A second signal ends this program at once, and with it its children.
 	defer context.AfterFunc(ctx, stop)()
 
-	b, err := openBench(ctx, o)
+	b, err := openBench(o)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func run(args []string) error {
 func (b *bench) measure(ctx context.Context) (results, error) {
 	r := results{
 		date: time.Now().UTC(), rounds: b.options.rounds, seconds: b.options.seconds, quick: b.options.quick,
-		load: b.loadBefore, facts: b.machine(ctx),
+		load: b.loadBefore,
 	}
 	if b.options.wants("startup") {
 		r.starts = b.startups(ctx)
@@ -56,6 +56,7 @@ func (b *bench) measure(ctx context.Context) (results, error) {
 	if b.options.wants("idle") {
 		r.idle, r.left = b.idle(ctx)
 	}
+	r.facts = b.machine(ctx)
 	return r, context.Cause(ctx)
 }
 

@@ -45,8 +45,12 @@ func (b *bench) startups(ctx context.Context) []startRow {
 // startOnce measures from just before exec to the first accepted connection,
 // and to the end of a PostgreSQL handshake on that same connection.
 func (b *bench) startOnce(ctx context.Context, r relay) (accepted, ready time.Duration, err error) {
+	fake, err := b.server(ctx, fakePostgres())
+	if err != nil {
+		return 0, 0, err
+	}
 	began := time.Now()
-	running, err := b.fleet.spawn(r, b.fake.target())
+	running, err := b.fleet.spawn(r, fake.target(false))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -63,7 +67,7 @@ func (b *bench) startOnce(ctx context.Context, r relay) (accepted, ready time.Du
 		return 0, 0, err
 	}
 	accepted = time.Since(began)
-	config, err := e.config()
+	config, err := pgConfig(e)
 	if err != nil {
 		first.Close()
 		return 0, 0, err

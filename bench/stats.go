@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // median returns the middle value, the mean of the two middle ones for an even
@@ -17,6 +18,15 @@ func median[T ~float64 | ~int64](values []T) T {
 		return sorted[middle]
 	}
 	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// percentile returns the value below which p of 100 sorted ones are, by the
+// nearest rank, and zero for none.
+func percentile[T any](sorted []T, p int) (value T) {
+	if len(sorted) == 0 {
+		return value
+	}
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
 }
 
 // bounds returns the least and the greatest value, zero for none.
@@ -38,6 +48,9 @@ func (s series) each(figure func(sample) float64) []float64 {
 
 func rateOf(s sample) float64 { return s.rate }
 func costOf(s sample) float64 { return s.cost }
+
+func medianLatencyOf(s sample) float64 { return float64(s.latency.median) / float64(time.Microsecond) }
+func p99LatencyOf(s sample) float64    { return float64(s.latency.p99) / float64(time.Microsecond) }
 
 // ratio compares two series round by round and returns the median of the
 // quotients a/b: what drifts between rounds then weighs on both sides alike.

@@ -33,6 +33,29 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+func TestPercentile(t *testing.T) {
+	hundred := make([]int, 100)
+	for i := range hundred {
+		hundred[i] = i + 1
+	}
+	for _, test := range []struct {
+		sorted  []int
+		p, want int
+	}{
+		{nil, 50, 0},
+		{[]int{7}, 99, 7},
+		{[]int{7}, 1, 7},
+		{[]int{1, 2, 3}, 50, 2},
+		{hundred, 50, 50},
+		{hundred, 99, 99},
+		{hundred[:50], 99, 50},
+	} {
+		if got := percentile(test.sorted, test.p); got != test.want {
+			t.Errorf("%d %% of %d values: %d, want %d", test.p, len(test.sorted), got, test.want)
+		}
+	}
+}
+
 func TestBounds(t *testing.T) {
 	if least, greatest := bounds([]float64{2, 7, 1}); least != 1 || greatest != 7 {
 		t.Errorf("bounds = %v, %v, want 1, 7", least, greatest)

@@ -15,21 +15,17 @@ import (
 
 // What the private PostgreSQL holds.
 const (
-	benchUser     = "bench"
-	benchDatabase = "bench"
-	pgbenchScale  = 10 // a million accounts: they fit into shared_buffers
-	bulkRows      = 220_000
-	bulkRowBytes  = 1024 // short enough to stay out of TOAST, which would compress it
+	pgbenchScale = 10 // a million accounts: they fit into shared_buffers
+	bulkRows     = 220_000
+	bulkRowBytes = 1024 // short enough to stay out of TOAST, which would compress it
 )
 
 // postgresServer is a private PostgreSQL that demands SCRAM of everyone, on TCP with
 // and without TLS, and on a unix socket.
 type postgresServer struct {
-	process  *process
-	dir      string // of the unix socket, too
-	port     int
-	password string
-	bin      string
+	listening
+	dir string // of the unix socket, too
+	bin string
 }
 
 // postgresBin finds the directory of the newest installed server's programs.
@@ -57,8 +53,9 @@ func compareVersions(a, b string) int {
 	return version(a) - version(b)
 }
 
-// startPostgres makes a cluster under dir, starts it and fills it.
-func startPostgres(ctx context.Context, owner account, dir string) (*postgresServer, error) {
+// startPostgres makes a cluster, starts it and fills it.
+func startPostgres(ctx context.Context, b *bench) (server, error) {
+	owner, dir := b.fleet.owner, filepath.Join(b.dir, "pg")
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
@@ -67,7 +64,9 @@ func startPostgres(ctx context.Context, owner account, dir string) (*postgresSer
 	if err != nil {
 		return nil, err
 	}
-	s := &postgresServer{dir: dir, port: port, password: rand.Text(), bin: bin}
+	s := &postgresServer{dir: dir, bin: bin, listening: listening{
+		connector: "pg", port: port, socket: socketPath(dir, port), password: rand.Text(),
+	}}
 	if err := s.initialise(ctx, owner); err != nil {
 		return nil, err
 	}
@@ -103,7 +102,11 @@ func (s *postgresServer) initialise(ctx context.Context, owner account) error {
 	if output, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, output)
 	}
-	certificate, key, err := selfSigned()
+	private, err := newKey()
+	if err != nil {
+		return err
+	}
+	certificate, key, err := selfSigned(private)
 	if err != nil {
 		return err
 	}
@@ -145,53 +148,26 @@ ssl = on
 
 // fill waits for the server and makes the tables of the loads.
 func (s *postgresServer) fill(ctx context.Context) error {
-	admin := s.direct("tcp", false)
+	admin := s.direct(way{network: "tcp"})
 	admin.database = "postgres"
 	err := s.process.await(ctx, 50*time.Millisecond, func(ctx context.Context) error {
-		return execute(ctx, admin, "CREATE DATABASE "+benchDatabase)
+		return pgExecute(ctx, admin, "CREATE DATABASE "+benchDatabase)
 	})
 	if err != nil {
 		return err
 	}
 	pgbench := exec.CommandContext(ctx, filepath.Join(s.bin, "pgbench"), "-i", "-q", "-s", strconv.Itoa(pgbenchScale), "--unlogged-tables")
-	pgbench.Env = append(bareEnvironment(), s.direct("tcp", false).env()...)
+	pgbench.Env = append(bareEnvironment(), pgEnvironment(s.direct(way{network: "tcp"}))...)
 	pgbench.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if output, err := pgbench.CombinedOutput(); err != nil {
 		return fmt.Errorf("pgbench -i: %w: %s", err, output)
 	}
-	return execute(ctx, s.direct("tcp", false), fmt.Sprintf(`
+	return pgExecute(ctx, s.direct(way{network: "tcp"}), fmt.Sprintf(`
 CREATE UNLOGGED TABLE bulk AS
 	SELECT n, repeat(md5(n::text), %d) AS filler FROM generate_series(1, %d) n;
 CREATE UNLOGGED TABLE bulk_in (LIKE bulk)`, bulkRowBytes/32, bulkRows), "VACUUM ANALYZE")
 }
 
-// direct is how to reach the server without a relay. There is no TLS over a
-// unix socket, so TLS goes over TCP whatever the network asked for.
-func (s *postgresServer) direct(network string, encrypted bool) endpoint {
-	e := endpoint{
-		host: loopback, port: s.port, user: benchUser,
-		password: s.password, database: benchDatabase, sslmode: "disable",
-	}
-	switch {
-	case encrypted:
-		e.sslmode = "require"
-	case network == "unix":
-		e.host = s.dir
-	}
-	return e
-}
-
-// execute runs statements on a connection of their own, one after another.
-func execute(ctx context.Context, e endpoint, statements ...string) error {
-	conn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement).ReadAll(); err != nil {
-			return fmt.Errorf("%.60q: %w", statement, err)
-		}
-	}
-	return nil
+func (s *postgresServer) facts(ctx context.Context) []fact {
+	return []fact{{"PostgreSQL, pgbench", versionOf(ctx, filepath.Join(s.bin, "postgres"), "--version")}}
 }

@@ -5,68 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"syscall"
 	"time"
 )
-
-// outcome is how much work a load did in how long: transactions, or bytes.
-type outcome struct {
-	work     float64
-	duration time.Duration
-	rate     float64 // work a second; 0 to have it computed from the others
-}
-
-// perSecond is the work done a second.
-func (o outcome) perSecond() float64 {
-	if o.rate > 0 {
-		return o.rate
-	}
-	return o.work / o.duration.Seconds()
-}
-
-// pgbenchLoad runs select-only transactions.
-type pgbenchLoad struct {
-	program   string
-	mode      string // simple or prepared
-	clients   int
-	reconnect bool // a new connection for every transaction
-	seconds   int
-}
-
-func (l pgbenchLoad) run(ctx context.Context, e endpoint) (outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.seconds+30)*time.Second)
-	defer cancel()
-	threads := min(l.clients, 2)
-	args := []string{
-		"-S", "-n", "-M", l.mode, "-c", strconv.Itoa(l.clients), "-j", strconv.Itoa(threads),
-		"-T", strconv.Itoa(l.seconds), "-s", strconv.Itoa(pgbenchScale),
-	}
-	if l.reconnect {
-		args = append(args, "-C")
-	}
-	command := exec.CommandContext(ctx, l.program, args...)
-	command.Env = append(bareEnvironment(), e.env()...)
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	var output, complaint bytes.Buffer
-	command.Stdout, command.Stderr = &output, &complaint
-	if err := command.Run(); err != nil {
-		return outcome{}, fmt.Errorf("pgbench: %w: %.300s", err, complaint.String())
-	}
-	report, err := parsePgbench(output.Bytes())
-	if err != nil {
-		return outcome{}, err
-	}
-	return outcome{work: float64(report.transactions), rate: report.tps}, nil
-}
 
 // copyOut streams a whole table to a client that throws it away.
 func copyOut(ctx context.Context, e endpoint) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	conn, err := e.connect(ctx)
+	conn, err := pgConnect(ctx, e)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -92,10 +38,10 @@ func (c *byteCounter) Write(p []byte) (int, error) {
 func copyIn(ctx context.Context, e, admin endpoint) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	if err := execute(ctx, admin, "TRUNCATE bulk_in"); err != nil {
+	if err := pgExecute(ctx, admin, "TRUNCATE bulk_in"); err != nil {
 		return outcome{}, err
 	}
-	conn, err := e.connect(ctx)
+	conn, err := pgConnect(ctx, e)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -131,6 +77,3 @@ func (r *rowReader) Read(p []byte) (int, error) {
 	r.offset = (r.offset + n) % len(r.chunk)
 	return n, nil
 }
-
-// pgbenchProgram is the one that belongs to the server.
-func pgbenchProgram(bin string) string { return filepath.Join(bin, "pgbench") }
