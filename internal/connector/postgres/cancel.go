@@ -106,7 +106,7 @@ func (c *Connector) forward(ctx context.Context, s *connector.Session, o opening
 		return targetFailure(ctx, p.Address.String(), "forwarding a cancel request", err)
 	}
 	// The target sends nothing and closes, in order or with a reset.
-	_, err = io.CopyN(io.Discard, conn, bufferSize)
+	_, err = io.CopyN(io.Discard, conn, maxMessage)
 	if database.IsTimeout(err) {
 		return targetFailure(ctx, p.Address.String(), "forwarding a cancel request", err)
 	}

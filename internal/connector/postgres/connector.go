@@ -9,6 +9,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
+	"secretless/internal/wire/readahead"
 )
 
 // Connector serves one pg service. Safe for concurrent use.
@@ -16,7 +17,7 @@ type Connector struct {
 	config   Config
 	keys     *keyStore
 	sessions *sessions
-	buffers  buffers
+	buffers  readahead.Pool
 }
 
 func newConnector(config Config) *Connector {
@@ -48,8 +49,8 @@ func (c *Connector) Refuse(ctx context.Context, s *connector.Session, why *conne
 // greet reads the client's greeting and goes on with its startup packet and
 // what it sent behind it. Cancel requests are forwarded, probes end here.
 func (c *Connector) greet(ctx context.Context, s *connector.Session, start func(client startup, early []byte) error) error {
-	in := c.buffers.get(s.Client)
-	defer c.buffers.put(in)
+	in := c.buffers.Get(s.Client)
+	defer c.buffers.Put(in)
 	opening, err := (&greeting{session: s, in: in}).read()
 	switch {
 	case err != nil:
@@ -59,7 +60,7 @@ func (c *Connector) greet(ctx context.Context, s *connector.Session, start func(
 	case opening.startup == nil:
 		return nil
 	}
-	return start(*opening.startup, in.rest())
+	return start(*opening.startup, in.Rest())
 }
 
 // serve connects the client to the target. early is what it sent behind its

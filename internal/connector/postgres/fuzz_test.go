@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/wire/readahead"
 )
 
 func FuzzStartupPacket(f *testing.F) {
@@ -74,7 +75,7 @@ func FuzzGreeting(f *testing.F) {
 
 func greetWith(says io.Reader) (opening, error) {
 	client := &scripted{says: says}
-	in := (&buffers{}).get(client)
+	in := readahead.New(client)
 	return (&greeting{session: &connector.Session{Client: client}, in: in}).read()
 }
 
@@ -88,7 +89,7 @@ func FuzzTargetMessages(f *testing.F) {
 		c := newConnector(Config{ChannelBinding: bindingPrefer, MinIterations: 1, MaxIterations: 10})
 		defer c.Close()
 		conn := &scripted{says: bytes.NewReader(says)}
-		l := &login{connector: c, conn: conn, in: c.buffers.get(conn)}
+		l := &login{connector: c, conn: conn, in: c.buffers.Get(conn)}
 		l.settings.username = "app"
 		l.settings.password, _ = setOf(map[string]string{"password": "sesame-8731"}).Get("password")
 		_, err := l.run(context.Background(), nil)

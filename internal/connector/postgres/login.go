@@ -11,6 +11,7 @@ import (
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 	"secretless/internal/target"
+	"secretless/internal/wire/readahead"
 )
 
 // maxGreeting bounds all that a target sends up to ReadyForQuery.
@@ -21,7 +22,7 @@ type login struct {
 	connector *Connector
 	settings  settings
 	conn      net.Conn
-	in        *buffer
+	in        *readahead.Buffer
 	auth      authenticator
 	// seen is what the client must see of the target's messages, in order.
 	seen []byte
@@ -51,8 +52,8 @@ func (c *Connector) logIn(ctx context.Context, s *connector.Session, client star
 	if err != nil {
 		return nil, err
 	}
-	l := &login{connector: c, settings: settings, conn: conn, in: c.buffers.get(conn)}
-	defer c.buffers.put(l.in)
+	l := &login{connector: c, settings: settings, conn: conn, in: c.buffers.Get(conn)}
+	defer c.buffers.Put(l.in)
 	out, err := l.run(ctx, packet)
 	if err != nil {
 		_ = conn.Close()
@@ -79,7 +80,7 @@ func (l *login) run(ctx context.Context, packet []byte) (*established, error) {
 		}
 		return nil, err
 	}
-	return &established{conn: l.conn, seen: l.seen, rest: l.in.rest(), key: l.key, plan: l.settings.plan}, nil
+	return &established{conn: l.conn, seen: l.seen, rest: l.in.Rest(), key: l.key, plan: l.settings.plan}, nil
 }
 
 func (l *login) address() string { return l.settings.plan.Address.String() }
@@ -138,7 +139,7 @@ func (l *login) awaitReady() error {
 
 // next reads a message; an error of the target's ends the login.
 func (l *login) next() (byte, []byte, error) {
-	kind, whole, err := l.in.message()
+	kind, whole, err := nextMessage(l.in)
 	if err != nil {
 		if _, ok := errors.AsType[errLength](err); ok && kind == 'E' {
 			// Protocol 2's form, sent by a postmaster that cannot fork.

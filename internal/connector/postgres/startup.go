@@ -14,6 +14,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/wire/readahead"
 )
 
 // alpn is PostgreSQL's application protocol, obligatory for TLS without a
@@ -27,7 +28,7 @@ const tlsHandshake = 0x16
 // greeting reads what a client says first.
 type greeting struct {
 	session *connector.Session
-	in      *buffer
+	in      *readahead.Buffer
 	// asked are the encryption requests seen; each may come once.
 	askedSSL, askedGSS, encrypted bool
 }
@@ -44,7 +45,7 @@ type opening struct {
 // read answers requests for encryption until the startup packet or a cancel
 // request is there. On failure it has told the client.
 func (g *greeting) read() (opening, error) {
-	first, err := g.in.peek(1)
+	first, err := g.in.Peek(1)
 	switch {
 	case err != nil:
 		return opening{}, nil // a probe: it left, or said nothing in time
@@ -80,7 +81,7 @@ func (g *greeting) read() (opening, error) {
 
 // packet reads one packet without its length word.
 func (g *greeting) packet() ([]byte, error) {
-	word, err := g.in.peek(4)
+	word, err := g.in.Peek(4)
 	if err != nil {
 		return nil, g.lost(err)
 	}
@@ -88,11 +89,11 @@ func (g *greeting) packet() ([]byte, error) {
 	if length < 8 || length > maxStartup+4 {
 		return nil, database.ProtocolError("the client's first bytes are no PostgreSQL startup packet (length %d); does it speak PostgreSQL?", length)
 	}
-	whole, err := g.in.peek(int(length))
+	whole, err := g.in.Peek(int(length))
 	if err != nil {
 		return nil, g.lost(err)
 	}
-	g.in.take(int(length))
+	g.in.Take(int(length))
 	return whole[4:], nil
 }
 
@@ -158,7 +159,7 @@ func (g *greeting) decline(request string) error { return g.answer('N', request)
 // answer refuses plain bytes behind a request for encryption: a client that
 // trusts its TLS connection would take them for its own (CVE-2021-23214).
 func (g *greeting) answer(b byte, request string) error {
-	if g.in.buffered() > 0 {
+	if g.in.Buffered() > 0 {
 		return database.ProtocolError("received unencrypted data after %s; a faulty client or somebody in the middle", request)
 	}
 	if _, err := g.session.Client.Write([]byte{b}); err != nil {
@@ -173,7 +174,7 @@ func (g *greeting) directTLS() error {
 		_, _ = g.session.Client.Write([]byte{21, 3, 1, 0, 2, 2, 40})
 		return database.Untold(connector.KindProtocol, errors.New("the client starts with TLS, which this listener does not offer; it should use sslmode=disable or prefer, or the service needs a tls section"))
 	}
-	return g.upgrade(&replay{Conn: g.session.Client, ahead: g.in.rest()}, true)
+	return g.upgrade(database.Replay(g.session.Client, g.in.Rest()), true)
 }
 
 // upgrade makes the client's connection a TLS connection. Reads of it end with
@@ -192,22 +193,7 @@ func (g *greeting) upgrade(conn net.Conn, direct bool) error {
 		return database.Untold(connector.KindProtocol, errors.New("the client started with TLS but did not ask for the protocol postgresql (ALPN)"))
 	}
 	g.session.Client = upgraded
-	g.in.src, g.in.r, g.in.w = upgraded, 0, 0
+	g.in.Reset(upgraded)
 	g.encrypted = true
 	return nil
-}
-
-// replay is a connection whose first bytes were read already.
-type replay struct {
-	net.Conn
-	ahead []byte
-}
-
-func (r *replay) Read(p []byte) (int, error) {
-	if len(r.ahead) == 0 {
-		return r.Conn.Read(p)
-	}
-	n := copy(p, r.ahead)
-	r.ahead = r.ahead[n:]
-	return n, nil
 }
