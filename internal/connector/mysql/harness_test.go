@@ -119,11 +119,6 @@ func (f *front) addr() string {
 	return f.listener.Addr().String()
 }
 
-func (f *front) port() string {
-	_, port, _ := net.SplitHostPort(f.addr())
-	return port
-}
-
 func (f *front) accept() {
 	for {
 		conn, err := f.listener.Accept()

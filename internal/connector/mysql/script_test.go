@@ -112,12 +112,6 @@ func (f *fakeTarget) close() {
 	f.running.Wait()
 }
 
-func (f *fakeTarget) accepted() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.conns)
-}
-
 func (f *fakeTarget) port() string {
 	_, port, _ := net.SplitHostPort(f.listener.Addr().String())
 	return port
@@ -130,22 +124,6 @@ func (f *fakeTarget) creds(more ...string) map[string]string {
 		out[more[i]] = more[i+1]
 	}
 	return out
-}
-
-// say is a script that sends packets, one behind each packet of the client's.
-func say(first []byte, then ...[]byte) func(net.Conn) {
-	return func(conn net.Conn) {
-		p := newPeer(conn)
-		for _, packet := range append([][]byte{first}, then...) {
-			if p.send(packet) != nil {
-				return
-			}
-			if _, err := p.next(); err != nil {
-				return
-			}
-		}
-		_, _ = io.Copy(io.Discard, conn)
-	}
 }
 
 // talk answers the greeting and returns the packet that follows.

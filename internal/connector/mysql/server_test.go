@@ -14,6 +14,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/testenv"
+	"secretless/internal/wire/mysqlwire"
 )
 
 // creds are credentials for an account of a test server, with more or other
@@ -333,10 +334,20 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// COM_CHANGE_USER answers the target's challenge, which the client does not
-// know: the target says no, and the client is told so in its protocol.
-func TestChangeUserIsRefusedByTheTarget(t *testing.T) {
+// COM_CHANGE_USER is between the client and the target: with a password of the
+// client's own it works, without one the target says no in the protocol.
+func TestChangeUser(t *testing.T) {
 	s := testenv.MariaDB(t, testenv.Maria{})
+	if payload := changeUser(t, s, s.Users.Native.Password); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+		t.Errorf("with its own password: %q", payload)
+	}
+	if got := shown(t, nil, changeUser(t, s, "")); !strings.HasPrefix(got, "1045 28000 Access denied") {
+		t.Error(got)
+	}
+}
+
+func changeUser(t *testing.T, s *testenv.MariaServer, password string) []byte {
+	t.Helper()
 	f := newFront(t, Config{}, creds(s, s.Users.Native))
 	conn, err := loginAs(dial(t, f), nil)
 	if err != nil {
@@ -351,18 +362,21 @@ func TestChangeUserIsRefusedByTheTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%q", payload)
-	if payload[0] == 0xfe {
-		if err := p.send([]byte("\x14\x00\x00\x02" + strings.Repeat("y", 20))); err != nil {
-			t.Fatal(err)
-		}
-		if payload, err = p.next(); err != nil {
-			t.Fatal(err)
-		}
+	request, err := mysqlwire.ParseAuthSwitchRequest(payload)
+	if err != nil {
+		t.Fatalf("%q: %v", payload, err)
 	}
-	if got := shown(t, nil, payload); !strings.HasPrefix(got, "1045 28000 Access denied") {
-		t.Error(got)
+	answer := strings.Repeat("y", 20)
+	if password != "" {
+		answer = string(hashNative([]byte(password), request.Data[:mysqlwire.ScrambleSize]))
 	}
+	if err := p.send(mysqlwire.AppendPacket(nil, p.sequence+1, []byte(answer))); err != nil {
+		t.Fatal(err)
+	}
+	if payload, err = p.next(); err != nil {
+		t.Fatal(err)
+	}
+	return payload
 }
 
 func TestEndOfTargetIsSeen(t *testing.T) {
