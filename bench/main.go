@@ -1,6 +1,7 @@
 // Command bench measures the broker beside a direct connection, HAProxy, nginx
-// and PgBouncer, and writes what it found into docs/performance.md. Start it
-// with script/bench, which installs and builds what it needs.
+// and PgBouncer, with PostgreSQL, MySQL and SQL Server behind them, and writes
+// what it found into docs/performance.md. Start it with script/bench, which
+// installs and builds what it needs.
 package main
 
 import (
