@@ -9,16 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 )
-
-// template is a data directory with the roles in it, made once per version and
-// process and copied for each server.
-type template struct {
-	once sync.Once
-	dir  string
-	err  error
-}
 
 // CacheDir is where script/setup keeps what npm brought; both compute it the
 // same way.
@@ -65,7 +56,8 @@ func run(stdin, name string, args ...string) error {
 	return nil
 }
 
-// initialised returns the template of version.
+// initialised returns the template of version: a data directory with the roles
+// in it, made once per version and process and copied for each server.
 func (e *environment) initialised(version int, bin string) (string, error) {
 	base, err := e.baseDir()
 	if err != nil {
@@ -73,17 +65,12 @@ func (e *environment) initialised(version int, bin string) (string, error) {
 	}
 	users := e.roles()
 	e.mu.Lock()
-	tmpl := e.initial[version]
-	if tmpl == nil {
-		tmpl = &template{}
-		e.initial[version] = tmpl
-	}
+	tmpl := sharedBy(e.initial, version)
 	e.mu.Unlock()
-	tmpl.once.Do(func() {
-		tmpl.dir = filepath.Join(base, fmt.Sprintf("template%d", version))
-		tmpl.err = initCluster(bin, tmpl.dir, users)
+	return tmpl.get(func() (string, error) {
+		dir := filepath.Join(base, fmt.Sprintf("template%d", version))
+		return dir, initCluster(bin, dir, users)
 	})
-	return tmpl.dir, tmpl.err
 }
 
 func (e *environment) roles() *Users {

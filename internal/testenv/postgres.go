@@ -41,29 +41,19 @@ type Server struct {
 	proc     *process
 }
 
-type sharedServer struct {
-	once   sync.Once
-	server *Server
-	err    error
-}
-
 // Postgres returns the server that all tests of the process share. Tests must
 // leave it as they found it and not stop it.
 func Postgres(t testing.TB, want PG) *Server {
 	t.Helper()
 	bin := want.find(t)
 	env.mu.Lock()
-	shared := env.shared[want]
-	if shared == nil {
-		shared = &sharedServer{}
-		env.shared[want] = shared
-	}
+	shared := sharedBy(env.shared, want)
 	env.mu.Unlock()
-	shared.once.Do(func() { shared.server, shared.err = env.newServer(want, bin) })
-	if shared.err != nil {
-		t.Fatal(shared.err)
+	s, err := shared.get(func() (*Server, error) { return env.newServer(want, bin) })
+	if err != nil {
+		t.Fatal(err)
 	}
-	return shared.server
+	return s
 }
 
 // NewPostgres starts a server for this test alone, to stop, kill or restart.

@@ -26,8 +26,8 @@ type environment struct {
 	base    string
 	pki     *PKI
 	users   *Users
-	shared  map[PG]*sharedServer
-	initial map[int]*template
+	shared  map[PG]*once[*Server]
+	initial map[int]*once[string]
 	running map[stopper]struct{}
 	mariadb mariadbServers
 	facade  facades
@@ -39,8 +39,8 @@ type stopper interface{ Stop() }
 // env is the one global of the project's tests: servers are shared by tests
 // that know nothing of each other.
 var env = &environment{
-	shared:  map[PG]*sharedServer{},
-	initial: map[int]*template{},
+	shared:  map[PG]*once[*Server]{},
+	initial: map[int]*once[string]{},
 	running: map[stopper]struct{}{},
 	mariadb: mariadbServers{shared: map[Maria]*once[*MariaServer]{}},
 	facade:  facades{shared: map[Facade]*once[*FacadeServer]{}},
