@@ -183,11 +183,12 @@ func TestCertificates(t *testing.T) {
 		mode string
 		want string
 	}{
-		"other authority":         {testenv.CertOtherCA, "verify-ca", "certificate signed by an authority that is not trusted"},
-		"other authority, strict": {testenv.CertOtherCA, "strict", "certificate signed by an authority that is not trusted"},
-		"other name":              {testenv.CertWrongHost, "verify-full", "set sslhost to a name in the certificate"},
-		"other name, strict":      {testenv.CertWrongHost, "strict", "set sslhost to a name in the certificate"},
-		"expired":                 {testenv.CertExpired, "verify-ca", "certificate has expired"},
+		"other authority, require": {testenv.CertOtherCA, "require", "certificate signed by an authority that is not trusted"},
+		"other authority":          {testenv.CertOtherCA, "verify-ca", "certificate signed by an authority that is not trusted"},
+		"other authority, strict":  {testenv.CertOtherCA, "strict", "certificate signed by an authority that is not trusted"},
+		"other name":               {testenv.CertWrongHost, "verify-full", "set sslhost to a name in the certificate"},
+		"other name, strict":       {testenv.CertWrongHost, "strict", "set sslhost to a name in the certificate"},
+		"expired":                  {testenv.CertExpired, "verify-ca", "certificate has expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, tdsserver.Config{}, c.cert)

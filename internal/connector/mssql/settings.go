@@ -67,7 +67,7 @@ func (s *settings) read(set *secret.Set) (err error) {
 
 // plan is how to reach address, the target or where it routes to.
 func (s *settings) plan(address target.Address) (database.Plan, error) {
-	var options database.Options
+	options := database.Options{VerifyIfRoot: true}
 	if s.protection.strict {
 		options.NextProtos = []string{alpn}
 	}
