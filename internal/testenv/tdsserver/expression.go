@@ -30,7 +30,7 @@ func constant(v value) expression {
 
 // expression parses sums, which bind weakest; conditions are apart.
 func (p *parser) expression() (expression, error) {
-	return p.operators([]string{"+", "-"}, func() (expression, error) {
+	return p.operators([]string{"+", "-", "&"}, func() (expression, error) {
 		return p.operators([]string{"*", "/", "%"}, p.factor)
 	})
 }
@@ -87,7 +87,9 @@ func operate(sign string, a, b value) (value, error) {
 }
 
 // isWhole says whether v makes an operation with other one of integers.
-func (v value) isWhole(other value) bool { return v.isInt() && (other.isInt() || other.isChar()) }
+func (v value) isWhole(other value) bool {
+	return v.isInt() && (other.isInt() || other.isChar() || other.isBinary())
+}
 
 func incompatible(sign string) error {
 	return sqlError{402, 16, 1, fmt.Sprintf("The data types are incompatible in the %s operator.", sign)}
@@ -162,6 +164,8 @@ func operateInt(sign string, a, b value) (value, error) {
 		x -= y
 	case "*":
 		x *= y
+	case "&":
+		x &= y
 	default:
 		if y == 0 {
 			return value{}, errDivide

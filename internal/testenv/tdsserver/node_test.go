@@ -1,44 +1,15 @@
 package tdsserver_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
-	"secretless/internal/testenv"
 	"secretless/internal/testenv/tdsserver"
 )
 
-// tedious runs a program with node's driver. Its functions: open(options)
-// connects, run(connection, text, parameters) answers with the rows.
 func tedious(t *testing.T, s *tdsserver.Server, program string) string {
 	t.Helper()
-	const prelude = `
-const { Connection, Request, TYPES } = require('tedious');
-const fs = require('fs');
-const [port, ca] = process.argv.slice(1);
-const open = (options = {}, login = {}) => new Promise((resolve, reject) => {
-  const c = new Connection({
-    server: '127.0.0.1',
-    authentication: { type: 'default', options: { userName: 'plain', password: 'plain1', ...login } },
-    options: { port: +port, database: 'shop', encrypt: false, connectTimeout: 10000, ...options },
-  });
-  c.on('error', () => {});
-  c.connect((e) => (e ? reject(e) : resolve(c)));
-});
-const run = (c, text, parameters = [], started = () => {}) => new Promise((resolve, reject) => {
-  const rows = [];
-  const r = new Request(text, (e) => (e ? reject(e) : resolve(rows)));
-  r.on('row', (columns) => rows.push(columns.map((x) => x.value)));
-  for (const [name, type, value] of parameters) r.addParameter(name, type, value);
-  c.execSql(r);
-  started(r);
-});
-`
-	node, modules := testenv.NodeModule(t, "tedious")
-	ca := testenv.WriteFile(t, "ca.pem", testenv.CA(t).CAPEM)
-	out, err := testenv.Command(t, []string{"NODE_PATH=" + modules, "NODE_NO_WARNINGS=1"}, node, "-e",
-		prelude+"(async () => {"+program+"})().catch((e) => { console.log('failed', e); process.exit(1); });", fmt.Sprint(s.Addr().Port), ca)
+	out, err := place(s).Tedious(t, program)
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -46,6 +17,7 @@ const run = (c, text, parameters = [], started = () => {}) => new Promise((resol
 }
 
 func TestTedious(t *testing.T) {
+	t.Parallel()
 	s := start(t, tdsserver.Config{})
 	out := tedious(t, s, `
 const c = await open({ appName: 'node', packetSize: 16384, readOnlyIntent: true });
@@ -58,10 +30,10 @@ let request;
 const waiting = run(c, "waitfor delay '01:00'", [], (r) => { request = r; });
 setTimeout(() => request.cancel(), 50);
 await waiting.catch((e) => console.log(e.code));
-await new Promise((done, failed) => c.beginTransaction((e) => (e ? failed(e) : done())));
+await once((done) => c.beginTransaction(done));
 console.log(...(await run(c, 'select @@trancount'))[0]);
-await new Promise((done, failed) => c.commitTransaction((e) => (e ? failed(e) : done())));
-await new Promise((done, failed) => c.reset((e) => (e ? failed(e) : done())));
+await once((done) => c.commitTransaction(done));
+await once((done) => c.reset(done));
 console.log(...(await run(c, 'select @@trancount'))[0]);
 c.close();
 `)
@@ -75,6 +47,7 @@ c.close();
 }
 
 func TestTediousErrors(t *testing.T) {
+	t.Parallel()
 	out := tedious(t, start(t, tdsserver.Config{}), `
 for (const login of [{ password: 'wrong' }, { userName: 'disabled', password: 'x' }]) {
   await open({}, login).catch((e) => console.log(e.code, (e.cause || e).number || '', e.message));
@@ -91,6 +64,7 @@ await open({ database: 'nowhere' }).catch((e) => console.log(e.code, e.message))
 }
 
 func TestTediousEncryption(t *testing.T) {
+	t.Parallel()
 	s := start(t, tdsserver.Config{Encryption: tdsserver.EncryptionRequired})
 	out := tedious(t, s, `
 for (const encrypt of [true, 'strict']) {
@@ -106,6 +80,7 @@ for (const encrypt of [true, 'strict']) {
 }
 
 func TestTediousRouting(t *testing.T) {
+	t.Parallel()
 	behind := start(t, tdsserver.Config{})
 	gateway := start(t, tdsserver.Config{RouteTo: behind.Addr().String()})
 	out := tedious(t, gateway, "const c = await open(); console.log(...(await run(c, 'select db_name()'))[0]); c.close();")

@@ -82,6 +82,8 @@ func (p *parser) statement() (statement, error) {
 			return p.declare()
 		case "IF":
 			return p.conditional()
+		case "EXEC", "EXECUTE":
+			return p.exec()
 		case "BEGIN", "COMMIT", "ROLLBACK", "SAVE":
 			return p.transaction(strings.ToUpper(t.text))
 		}
@@ -96,7 +98,7 @@ func (p *parser) atStatement() bool {
 		return t.kind == tokenEnd || t.is(";")
 	}
 	switch strings.ToUpper(t.text) {
-	case "SELECT", "PRINT", "RAISERROR", "THROW", "WAITFOR", "SET", "USE", "DECLARE", "IF", "ELSE",
+	case "SELECT", "PRINT", "RAISERROR", "THROW", "WAITFOR", "SET", "USE", "DECLARE", "IF", "ELSE", "EXEC", "EXECUTE",
 		"BEGIN", "COMMIT", "ROLLBACK", "SAVE":
 		return true
 	}

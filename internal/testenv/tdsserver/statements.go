@@ -14,8 +14,31 @@ func (p *parser) print() (statement, error) {
 		if err != nil {
 			return err
 		}
-		return x.out.info(sqlError{0, 0, 1, v.text()})
+		return x.notice(sqlError{0, 0, 1, v.text()})
 	}, err
+}
+
+// notice is a statement that is nothing but a message.
+func (x *execution) notice(e sqlError) error {
+	if err := x.out.info(e); err != nil {
+		return err
+	}
+	x.out.done(0, 0)
+	return nil
+}
+
+// exec is EXEC: there are no procedures.
+func (p *parser) exec() (statement, error) {
+	name := p.next()
+	if name.kind != tokenWord && name.kind != tokenQuoted {
+		return nil, syntaxError(name)
+	}
+	for !p.atStatement() {
+		p.next()
+	}
+	return func(x *execution) error {
+		return x.report(sqlError{2812, 16, 62, fmt.Sprintf("Could not find stored procedure '%s'.", name.text)})
+	}, nil
 }
 
 // raiseError is RAISERROR(text, severity, state [, arguments]) [WITH …]. Up to
@@ -57,7 +80,7 @@ func (p *parser) raiseError() (statement, error) {
 			return err
 		}
 		if e.class <= 10 {
-			return x.out.info(e)
+			return x.notice(e)
 		}
 		return x.report(e)
 	}, nil

@@ -149,6 +149,9 @@ func (v value) number() (int64, error) {
 			return int64(binary.LittleEndian.Uint64(v.data)), nil
 		}
 	}
+	if v.isBinary() && len(v.data) <= 8 {
+		return int64(binary.BigEndian.Uint64(append(make([]byte, 8-len(v.data)), v.data...))), nil
+	}
 	s := v.text()
 	if whole, fraction, found := strings.Cut(s, "."); found && strings.Trim(fraction, "0123456789") == "" && !v.isChar() {
 		s = whole
