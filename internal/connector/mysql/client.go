@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/wire/mysqlwire"
+	"secretless/internal/wire/readahead"
 )
 
 // errProbe is a client that left, or said nothing in time.
@@ -20,7 +20,7 @@ var errProbe = errors.New("the client did not answer the greeting")
 // takes any answer for a right one.
 type client struct {
 	session *connector.Session
-	in      *mysqlwire.Reader
+	in      *readahead.Buffer
 	greeted bool
 	// sequence is the number of the next packet, whoever sends it.
 	sequence byte
@@ -41,7 +41,7 @@ func (c *client) greet(h mysqlwire.HandshakeV10) error {
 	if _, err := c.session.Client.Write(h.Append(nil)); err != nil {
 		return errProbe
 	}
-	if err := c.in.Wait(); err != nil {
+	if _, err := c.in.Peek(1); err != nil {
 		return errProbe
 	}
 	payload, err := c.read()
@@ -145,7 +145,7 @@ func (c *client) write(out []byte, packets byte) error {
 
 // read reads the client's next packet.
 func (c *client) read() ([]byte, error) {
-	sequence, payload, err := c.in.Next()
+	sequence, payload, err := nextPacket(c.in)
 	if err != nil {
 		return nil, c.lost(err)
 	}
@@ -186,26 +186,11 @@ func (c *client) upgrade() ([]byte, error) {
 	if c.session.ClientTLS == nil {
 		return nil, database.ProtocolError("the client asks for TLS, which this listener does not offer; connect without, or give the service a tls section")
 	}
-	upgraded := tls.Server(&replay{Conn: c.session.Client, ahead: c.in.Rest()}, c.session.ClientTLS)
+	upgraded := tls.Server(database.Replay(c.session.Client, c.in.Rest()), c.session.ClientTLS)
 	if err := upgraded.HandshakeContext(context.Background()); err != nil {
 		return nil, database.Untold(connector.KindProtocol, fmt.Errorf("TLS with the client: %w", err))
 	}
 	c.session.Client = upgraded
 	c.in.Reset(upgraded)
 	return c.read()
-}
-
-// replay is a connection whose first bytes were read already.
-type replay struct {
-	net.Conn
-	ahead []byte
-}
-
-func (r *replay) Read(p []byte) (int, error) {
-	if len(r.ahead) == 0 {
-		return r.Conn.Read(p)
-	}
-	n := copy(p, r.ahead)
-	r.ahead = r.ahead[n:]
-	return n, nil
 }

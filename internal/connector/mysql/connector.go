@@ -5,20 +5,19 @@ package mysql
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
-	"secretless/internal/wire/mysqlwire"
+	"secretless/internal/wire/readahead"
 )
 
 // Connector serves one mysql service. Safe for concurrent use.
 type Connector struct {
 	config  Config
 	learned learned
-	readers readers
+	buffers readahead.Pool
 	// warnRSA says once that passwords cross the network behind a key that
 	// nobody has verified.
 	warnRSA sync.Once
@@ -29,8 +28,8 @@ func newConnector(config Config) *Connector { return &Connector{config: config} 
 // ServeConn greets the client, logs in to the target in its place and hands
 // the pair over.
 func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
-	in := c.readers.get(s.Client)
-	defer c.readers.put(in)
+	in := c.buffers.Get(s.Client)
+	defer c.buffers.Put(in)
 	client := &client{session: s, in: in}
 	err := c.serve(ctx, s, client)
 	switch {
@@ -70,23 +69,4 @@ func (c *Connector) Refuse(_ context.Context, s *connector.Session, why *connect
 		return database.ClientGone(err)
 	}
 	return nil
-}
-
-// readers recycles the memory of handshakes.
-type readers struct{ pool sync.Pool }
-
-func (p *readers) get(src net.Conn) *mysqlwire.Reader {
-	r, ok := p.pool.Get().(*mysqlwire.Reader)
-	if !ok {
-		return mysqlwire.NewReader(src)
-	}
-	r.Reset(src)
-	return r
-}
-
-// put takes r back; it must not be used any more.
-func (p *readers) put(r *mysqlwire.Reader) {
-	if r.Reset(nil) {
-		p.pool.Put(r)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"secretless/internal/secret"
 	"secretless/internal/target"
 	"secretless/internal/wire/mysqlwire"
+	"secretless/internal/wire/readahead"
 )
 
 // scripted is a peer that says what it was told and hears what it is told.
@@ -43,7 +44,7 @@ func FuzzClient(f *testing.F) {
 	f.Add(clear.AppendSSLRequest(nil, 1))
 	f.Fuzz(func(t *testing.T, says []byte) {
 		conn := &scripted{says: bytes.NewReader(says)}
-		c := &client{session: &connector.Session{Client: conn}, in: mysqlwire.NewReader(conn)}
+		c := &client{session: &connector.Session{Client: conn}, in: readahead.New(conn)}
 		var none learned
 		err := c.greet(none.greeting(Config{}))
 		if err != nil && len(says) > 0 && connector.KindOf(err) == connector.KindInternal {
@@ -76,7 +77,7 @@ func FuzzTarget(f *testing.F) {
 		}
 		l := &login{
 			connector: newConnector(Config{Greeting: greetLearned}), session: &connector.Session{Log: slog.New(slog.DiscardHandler)},
-			client: &client{greeted: true, response: plainResponse().HandshakeResponse41}, conn: conn, in: mysqlwire.NewReader(conn),
+			client: &client{greeted: true, response: plainResponse().HandshakeResponse41}, conn: conn, in: readahead.New(conn),
 			settings: settings{username: "app", password: secret.Copy(sesame), plan: database.Plan{Mode: mode, Address: target.Address{Host: "db", Port: 3306}}},
 		}
 		if bytes.Contains(says, []byte(sesame)) {

@@ -10,6 +10,7 @@ import (
 	"secretless/internal/secret"
 	"secretless/internal/target"
 	"secretless/internal/wire/mysqlwire"
+	"secretless/internal/wire/readahead"
 )
 
 // login is one attempt at one target connection.
@@ -19,7 +20,7 @@ type login struct {
 	client    *client
 	settings  settings
 	conn      net.Conn
-	in        *mysqlwire.Reader
+	in        *readahead.Buffer
 	greeting  mysqlwire.HandshakeV10
 	// sequence is the number of the next packet, whoever sends it.
 	sequence byte
@@ -42,8 +43,8 @@ func (c *Connector) logIn(ctx context.Context, s *connector.Session, client *cli
 	if err != nil {
 		return nil, err
 	}
-	l := &login{connector: c, session: s, client: client, settings: settings, conn: conn, in: c.readers.get(conn)}
-	defer c.readers.put(l.in)
+	l := &login{connector: c, session: s, client: client, settings: settings, conn: conn, in: c.buffers.Get(conn)}
+	defer c.buffers.Put(l.in)
 	ok, err := l.run(ctx)
 	if err != nil {
 		_ = l.conn.Close()
@@ -92,7 +93,7 @@ func (l *login) failed(ctx context.Context, what string, err error) error {
 
 // read reads the target's next packet.
 func (l *login) read() ([]byte, error) {
-	sequence, payload, err := l.in.Next()
+	sequence, payload, err := nextPacket(l.in)
 	if err != nil {
 		return nil, err
 	}

@@ -3,10 +3,8 @@ package mysqlwire
 import (
 	"bytes"
 	"errors"
-	"io"
 	"reflect"
 	"testing"
-	"testing/iotest"
 )
 
 func FuzzHandshakeV10(f *testing.F) {
@@ -88,30 +86,6 @@ func FuzzAuthPackets(f *testing.F) {
 					t.Fatalf("%+v became %+v, %v", ok, again, err)
 				}
 			}
-		}
-	})
-}
-
-// Slow or fast, the same packets come out, and nothing is lost behind them.
-func FuzzReader(f *testing.F) {
-	f.Add([]byte(capturedGreeting + capturedOK))
-	f.Add([]byte("\xff\xff\xff\x00"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		fast, slow := NewReader(bytes.NewReader(in)), NewReader(iotest.OneByteReader(bytes.NewReader(in)))
-		for at := 0; ; {
-			sequence, got, err := fast.Next()
-			sequenceSlow, gotSlow, errSlow := slow.Next()
-			if (err == nil) != (errSlow == nil) || sequence != sequenceSlow || !bytes.Equal(got, gotSlow) {
-				t.Fatalf("%q, %v; slow %q, %v", got, err, gotSlow, errSlow)
-			}
-			if err != nil {
-				rest, _ := io.ReadAll(fast.src)
-				if all := append(fast.Rest(), rest...); !bytes.Equal(all, in[at:]) {
-					t.Fatalf("%q is left of %q", all, in[at:])
-				}
-				return
-			}
-			at += HeaderSize + len(got)
 		}
 	})
 }

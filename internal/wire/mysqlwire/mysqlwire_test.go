@@ -3,11 +3,9 @@ package mysqlwire
 import (
 	"bytes"
 	"errors"
-	"io"
 	"reflect"
 	"strings"
 	"testing"
-	"testing/iotest"
 )
 
 // Captured between MariaDB 10.11 and its command line client.
@@ -224,62 +222,14 @@ func TestCapabilityNames(t *testing.T) {
 	}
 }
 
-func TestReader(t *testing.T) {
-	stream := capturedGreeting + capturedOK + "res"
-	for name, src := range map[string]io.Reader{
-		"at once":      strings.NewReader(stream),
-		"byte by byte": iotest.OneByteReader(strings.NewReader(stream)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := NewReader(src)
-			for _, want := range []string{capturedGreeting, capturedOK} {
-				sequence, got, err := r.Next()
-				if err != nil || sequence != want[3] || string(got) != want[HeaderSize:] {
-					t.Fatalf("%d %q, %v", sequence, got, err)
-				}
-			}
-			if name == "at once" && (string(r.Rest()) != "res" || r.Buffered() != 3) {
-				t.Errorf("rest %q", r.Rest())
-			}
-			if _, _, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Error(err)
-			}
-		})
+func TestParseHeader(t *testing.T) {
+	if n, sequence, err := ParseHeader([]byte(capturedGreeting)); n != 100 || sequence != 0 || err != nil {
+		t.Errorf("%d, %d, %v", n, sequence, err)
 	}
-}
-
-func TestReaderBounds(t *testing.T) {
-	largest := AppendPacket(nil, 9, bytes.Repeat([]byte("x"), MaxPayload))
-	r := NewReader(bytes.NewReader(append(largest, capturedOK...)))
-	if sequence, got, err := r.Next(); err != nil || sequence != 9 || len(got) != MaxPayload {
-		t.Fatalf("%d, %d bytes, %v", sequence, len(got), err)
+	if n, sequence, err := ParseHeader([]byte{0, 0, 2, 9}); n != MaxPayload || sequence != 9 || err != nil {
+		t.Errorf("%d, %d, %v", n, sequence, err)
 	}
-	if _, got, err := r.Next(); err != nil || string(got) != capturedOK[HeaderSize:] {
-		t.Fatalf("%q, %v", got, err)
-	}
-	if r.Reset(nil) {
-		t.Error("a reader that has grown is kept")
-	}
-	r = NewReader(strings.NewReader("\x01\x00\x02\x00"))
-	if _, _, err := r.Next(); !errors.As(err, new(LengthError)) {
+	if _, _, err := ParseHeader([]byte{1, 0, 2, 0}); err != (LengthError{MaxPayload + 1}) {
 		t.Error(err)
-	}
-	// A length alone costs no memory.
-	r = NewReader(strings.NewReader("\xff\xff\x01\x00abc"))
-	if _, _, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) || len(r.data) != readerSize {
-		t.Errorf("%v, %d bytes held", err, len(r.data))
-	}
-	if _, _, err := NewReader(strings.NewReader("")).Next(); !errors.Is(err, io.EOF) {
-		t.Error(err)
-	}
-}
-
-func TestResetWipes(t *testing.T) {
-	r := NewReader(strings.NewReader(capturedOK))
-	if _, _, err := r.Next(); err != nil {
-		t.Fatal(err)
-	}
-	if !r.Reset(strings.NewReader("")) || bytes.Contains(r.data, []byte("app")) || r.Rest() != nil {
-		t.Error("something is left")
 	}
 }

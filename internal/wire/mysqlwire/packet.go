@@ -1,5 +1,7 @@
 package mysqlwire
 
+import "fmt"
+
 const (
 	// HeaderSize is a packet's three bytes of length and one of sequence.
 	HeaderSize = 4
@@ -20,6 +22,23 @@ const (
 	capabilityBytes     = 4
 	responseFixedLength = 32 // capabilities, maximum packet, charset, filler
 )
+
+// LengthError is a length that no honest peer sends.
+type LengthError struct{ Length int }
+
+// Error names the length.
+func (e LengthError) Error() string { return fmt.Sprintf("length %d is out of bounds", e.Length) }
+
+// ParseHeader reads a packet's header, which has HeaderSize bytes: the length
+// of the payload behind it, at most MaxPayload or the error is a LengthError,
+// and the sequence number.
+func ParseHeader(header []byte) (length int, sequence byte, err error) {
+	length = int(header[0]) | int(header[1])<<8 | int(header[2])<<16
+	if length > MaxPayload {
+		return 0, 0, LengthError{length}
+	}
+	return length, header[3], nil
+}
 
 // AppendPacket appends payload as one packet. It must be shorter than 16 MiB.
 func AppendPacket(dst []byte, sequence byte, payload []byte) []byte {
