@@ -6,9 +6,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // dieWithParent makes PostgreSQL shut down at once (SIGQUIT, which takes its
@@ -57,20 +59,40 @@ func asServerUser(cmd *exec.Cmd) error {
 func processExists(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }
 
 // killTree kills pid and its children, the parent first so that it replaces
-// none of them.
+// none of them, and waits until the children hold nothing any more: a server
+// that starts while one is left finds its memory in use. pid's own end is its
+// parent's to wait for.
 func killTree(pid int) {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	var children []string
+	var children []int
 	for _, list := range lists {
 		b, _ := os.ReadFile(list)
-		children = append(children, strings.Fields(string(b))...)
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	for _, c := range children {
-		if child, err := strconv.Atoi(c); err == nil {
-			_ = syscall.Kill(child, syscall.SIGKILL)
+		for _, c := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(c); err == nil {
+				children = append(children, child)
+			}
 		}
 	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	for _, child := range children {
+		_ = syscall.Kill(child, syscall.SIGKILL)
+	}
+	const patience = 10 * time.Second
+	for end := time.Now().Add(patience); slices.ContainsFunc(children, alive) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// alive says whether a process runs. One that waits for its parent to take note
+// of its end has no memory any more.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The name in parentheses may hold anything.
+	state := strings.TrimSpace(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	return state != "" && state[0] != 'Z' && state[0] != 'X'
 }
 
 // freeBytes is the room in the file system of dir, zero if it cannot be written.
