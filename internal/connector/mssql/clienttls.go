@@ -40,6 +40,7 @@ func (g *greeting) upgrade() error {
 	config := g.session.ClientTLS.Clone()
 	config.NextProtos = nil
 	config.MaxVersion = tls.VersionTLS12
+	config.SessionTicketsDisabled = true // a clone's keys die with the connection
 	if config.MinVersion > config.MaxVersion {
 		return untold(connector.KindProtocol, errors.New("the listener demands TLS 1.3, which TDS has with Encrypt=strict only"))
 	}

@@ -8,6 +8,11 @@ import (
 	"secretless/internal/wire/tds"
 )
 
+// maxEncryptedPacket is the largest packet size on an encrypted connection: a
+// packet must fit into one TLS record, and SQL Server breaks connections on
+// which it does not (corefx issue 17577).
+const maxEncryptedPacket = 16383
+
 // acceptable refuses logins that the broker must not or cannot make its own.
 func (o *opening) acceptable() error {
 	if o.login.OptionFlags3&tds.Flag3ChangePassword != 0 || len(o.login.ChangePassword) > 0 {
@@ -29,6 +34,10 @@ func (l *login) request() (tds.Login7, error) {
 	out.SSPI = nil
 	out.UserName = tds.MakeText(l.settings.username)
 	out.ServerName = tds.MakeText(l.plan.Address.Host)
+	if l.encrypted {
+		// The client learns of it from the answer, as of any other size.
+		out.PacketSize = min(out.PacketSize, maxEncryptedPacket)
+	}
 	if l.settings.database != "" {
 		out.Database = tds.MakeText(l.settings.database)
 	}

@@ -95,13 +95,20 @@ func TestModes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, c.server, testenv.CertECDSA)
-			db := openDB(t, newFront(t, serverCreds(t, s, "sslmode", c.mode)), "ApplicationIntent=ReadOnly")
+			db := openDB(t, newFront(t, serverCreds(t, s, "sslmode", c.mode)), "ApplicationIntent=ReadOnly", "packet size=32767")
 			if got := text(t, db, "select suser_name()"); got != "app" {
 				t.Errorf("logged in as %s", got)
 			}
 			l := s.LastLogin()
 			if l.Encrypted != c.encrypted || l.Strict != c.strict {
 				t.Errorf("encrypted %v, strict %v", l.Encrypted, l.Strict)
+			}
+			size := 32767
+			if c.encrypted {
+				size = 16383
+			}
+			if l.PacketSize != size {
+				t.Errorf("a packet size of %d", l.PacketSize)
 			}
 			if l.AppName != "the app" || l.HostName != "desk" || l.Database != "shop" || !l.ReadOnlyIntent || l.ServerName != "127.0.0.1" {
 				t.Errorf("the client's fields did not get there: %+v", l)

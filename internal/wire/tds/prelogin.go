@@ -99,11 +99,21 @@ func preloginTable(body []byte) (end int, err error) {
 	return 0, malformed("PRELOGIN", "more than %d options", maxPreloginOptions)
 }
 
-// check looks at the sizes of the options that have one size.
+// check looks at the sizes of the options that have one size. MARS may be
+// empty: servers that were not asked answer so.
 func (p Prelogin) check() error {
-	for option, size := range map[Option]int{OptionVersion: 6, OptionEncryption: 1, OptionMARS: 1} {
-		if data, ok := p.Get(option); ok && len(data) != size && (len(data) != 0 || option != OptionMARS) {
-			return malformed("PRELOGIN", "option %#02x has %d bytes", byte(option), len(data))
+	for _, o := range p {
+		size := len(o.Data)
+		switch o.Option {
+		case OptionVersion:
+			size = 6
+		case OptionEncryption:
+			size = 1
+		case OptionMARS:
+			size = min(size, 1)
+		}
+		if len(o.Data) != size {
+			return malformed("PRELOGIN", "option %#02x has %d bytes", byte(o.Option), len(o.Data))
 		}
 	}
 	return nil
