@@ -131,3 +131,20 @@ func normal(l Login7) Login7 {
 	l.OptionFlags3 &^= Flag3Extension
 	return l
 }
+
+// What SQL Server 2008 R2 has answered a client, as its user reported it
+// (tedious issue 610): an empty THREADID shares its offset with MARS.
+func TestPreloginOfARealServer(t *testing.T) {
+	raw, err := hex.DecodeString("0401002B000001000000" + "1A00060100200001020021000103002200000400220001FF0A000FA00000010000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ParsePrelogin(message(t, TypeReply, raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, _ := p.Get(OptionVersion)
+	if !bytes.Equal(version, []byte{10, 0, 0x0F, 0xA0, 0, 0}) || p.Encryption() != EncryptOn || p.MARS() {
+		t.Errorf("%v", p)
+	}
+}
