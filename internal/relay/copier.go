@@ -185,10 +185,14 @@ func (c *copier) finish() {
 	c.set.ledger.settle(c.done, Result{ToTarget: c.moved[Client], ToClient: c.moved[Target], Err: err})
 }
 
-// transport is the connection below the TLS layer, if there is one.
+// transport is the connection below all layers: TLS, or TLS and a framing below
+// it.
 func transport(c net.Conn) net.Conn {
-	if layer, ok := c.(interface{ NetConn() net.Conn }); ok {
-		return layer.NetConn()
+	for {
+		layer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = layer.NetConn()
 	}
-	return c
 }
