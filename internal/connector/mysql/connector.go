@@ -18,6 +18,7 @@ type Connector struct {
 	config  Config
 	learned learned
 	buffers readahead.Pool
+	resumed resumption
 	// warnRSA says once that passwords cross the network behind a key that
 	// nobody has verified.
 	warnRSA sync.Once

@@ -22,6 +22,8 @@ type login struct {
 	conn      net.Conn
 	in        *readahead.Buffer
 	greeting  mysqlwire.HandshakeV10
+	// sessions is nil where TLS sessions are not taken up.
+	sessions *sessions
 	// sequence is the number of the next packet, whoever sends it.
 	sequence byte
 }
@@ -39,11 +41,29 @@ func (c *Connector) logIn(ctx context.Context, s *connector.Session, client *cli
 	if err != nil {
 		return nil, err
 	}
+	out, err := c.attempt(ctx, s, client, settings, c.resumed.of(set))
+	if errors.Is(err, errNotResumed) {
+		out, err = c.attempt(ctx, s, client, settings, nil)
+	}
+	return out, err
+}
+
+// errNotResumed is a TLS handshake that failed with a session to take up, and
+// that has told the client nothing.
+var errNotResumed = errors.New("the target did not take up the TLS session")
+
+func (c *Connector) attempt(ctx context.Context, s *connector.Session, client *client, settings settings, sessions *sessions) (*established, error) {
 	conn, err := database.Within(ctx, s, settings.plan.Dial)
 	if err != nil {
 		return nil, err
 	}
-	l := &login{connector: c, session: s, client: client, settings: settings, conn: conn, in: c.buffers.Get(conn)}
+	if settings.plan.TLS != nil {
+		settings.plan.TLS.ClientSessionCache = nil
+		if sessions != nil {
+			settings.plan.TLS.ClientSessionCache = sessions
+		}
+	}
+	l := &login{connector: c, session: s, client: client, settings: settings, conn: conn, in: c.buffers.Get(conn), sessions: sessions}
 	defer c.buffers.Put(l.in)
 	ok, err := l.run(ctx)
 	if err != nil {

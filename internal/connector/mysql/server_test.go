@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -306,6 +307,50 @@ func TestConnectionID(t *testing.T) {
 		id := string(row[1:])
 		if got := strconv.Itoa(int(greeted.ConnectionID)); (got == id) != own || !own && got != "0" {
 			t.Errorf("%s: greeted with connection id %s, it is %s", greeting, got, id)
+		}
+	}
+}
+
+// Cancelling: with the target's greeting, the id in it is the one to kill.
+func TestKillWithGreetingOfTarget(t *testing.T) {
+	s := testenv.MariaDB(t, testenv.Maria{})
+	f := newFront(t, Config{Greeting: greetTarget}, creds(s, s.Users.Native))
+	p := newPeer(dial(t, f))
+	id := parseGreeting(t, p).ConnectionID
+	if err := p.send(plainResponse().packet(1)); err != nil {
+		t.Fatal(err)
+	}
+	mustNext(t, p, 2)
+	if err := p.send(mysqlwire.AppendPacket(nil, 0, []byte("\x03select benchmark(1e12, md5(1))"))); err != nil {
+		t.Fatal(err)
+	}
+	killed := make(chan []byte, 1)
+	go func() {
+		for { // the result's columns come before the error
+			payload, err := p.next()
+			if err != nil || mysqlwire.KindOf(payload) == mysqlwire.KindERR {
+				killed <- payload
+				return
+			}
+		}
+	}()
+	connector, err := driver.NewConnector(nobody(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	defer func() { _ = db.Close() }()
+	for {
+		if _, err := db.ExecContext(t.Context(), fmt.Sprintf("kill query %d", id)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case payload := <-killed:
+			if got := shown(t, nil, payload); got != "1317 70100 Query execution was interrupted" {
+				t.Error(got)
+			}
+			return
+		case <-time.After(10 * time.Millisecond): // it may not have begun
 		}
 	}
 }

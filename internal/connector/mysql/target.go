@@ -88,6 +88,9 @@ func (l *login) encrypt(ctx context.Context) error {
 		}
 		return plan.Encrypt(ctx, l.conn)
 	})
+	if err != nil && ctx.Err() == nil && l.sessions.failed() {
+		return errNotResumed
+	}
 	if err != nil {
 		return err
 	}

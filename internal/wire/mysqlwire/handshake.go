@@ -12,6 +12,9 @@ const (
 	scrambleHead = 8
 	// scrambleTail is the least that stands behind, a NUL included.
 	scrambleTail = 13
+	// maxServerVersion bounds a text that is passed on; servers' own have 60
+	// bytes at most.
+	maxServerVersion = 255
 )
 
 // HandshakeV10 is the server's greeting.
@@ -42,7 +45,11 @@ func ParseHandshakeV10(payload []byte) (HandshakeV10, error) {
 		return HandshakeV10{}, VersionError{v}
 	}
 	var h HandshakeV10
-	h.ServerVersion = string(c.terminated("server version"))
+	version := c.terminated("server version")
+	if len(version) > maxServerVersion {
+		c.fail("server version")
+	}
+	h.ServerVersion = string(version)
 	h.ConnectionID = c.uint32("connection id")
 	h.Scramble = bytes.Clone(c.take(scrambleHead, "first part of the scramble"))
 	c.uint8("filler")

@@ -40,6 +40,9 @@ func TestHandshakeV10Refused(t *testing.T) {
 	if _, err := ParseHandshakeV10([]byte("\x09" + capturedGreeting[5:])); !errors.As(err, new(VersionError)) {
 		t.Errorf("version 9: %v", err)
 	}
+	if _, err := ParseHandshakeV10([]byte("\x0a" + strings.Repeat("8", 256) + capturedGreeting[37:])); !errors.Is(err, ErrMalformed) {
+		t.Errorf("long version: %v", err)
+	}
 	whole := payload(capturedGreeting)
 	named := bytes.Index(whole, []byte("mysql_native"))
 	for n := range named {

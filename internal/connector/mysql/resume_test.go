@@ -1,0 +1,125 @@
+package mysql
+
+import (
+	"crypto/tls"
+	"net"
+	"testing"
+
+	"secretless/internal/secret"
+	"secretless/internal/testenv"
+	"secretless/internal/wire/mysqlwire"
+)
+
+// tlsTarget is a target that shows a certificate and counts the sessions that
+// were taken up.
+func tlsTarget(t *testing.T, config *tls.Config, resumed chan<- bool) *fakeTarget {
+	return newFakeTarget(t, func(conn net.Conn) {
+		p := newPeer(conn)
+		_ = p.send(greeted(func(h *mysqlwire.HandshakeV10) { h.Capabilities |= mysqlwire.ClientSSL }))
+		if _, err := p.next(); err != nil {
+			return
+		}
+		upgraded := tls.Server(conn, config)
+		if upgraded.Handshake() != nil {
+			return
+		}
+		resumed <- upgraded.ConnectionState().DidResume
+		p = newPeer(upgraded)
+		if _, err := p.next(); err != nil {
+			return
+		}
+		_ = p.send(mysqlwire.OK{Status: 2}.Append(nil, 3))
+		_, _ = p.next()
+	})
+}
+
+func serverTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	server := testenv.CA(t).Server(t, testenv.CertECDSA)
+	pair, err := tls.X509KeyPair([]byte(server.CertPEM), []byte(server.KeyPEM))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+}
+
+func TestSessionsAreTakenUp(t *testing.T) {
+	resumed := make(chan bool, 1)
+	fake := tlsTarget(t, serverTLS(t), resumed)
+	for _, mode := range []string{"require", "verify-ca", "verify-full"} {
+		f := newFront(t, Config{}, fake.creds("sslmode", mode, "sslrootcert", testenv.CA(t).CAPEM))
+		for round := range 3 {
+			if payload := talk(t, f, plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+				t.Fatalf("%q", payload)
+			}
+			if got := <-resumed; got != (round > 0) {
+				t.Errorf("%s: login %d resumed: %v", mode, round, got)
+			}
+		}
+	}
+}
+
+// Another authority, another client certificate: another session.
+func TestSessionsBelongToTheirCredentials(t *testing.T) {
+	resumed := make(chan bool, 1)
+	fake := tlsTarget(t, serverTLS(t), resumed)
+	good := fake.creds("sslmode", "verify-full", "sslrootcert", testenv.CA(t).CAPEM)
+	f := newFront(t, Config{}, good, fake.creds("sslmode", "verify-full", "sslrootcert", testenv.CA(t).OtherCAPEM))
+	if payload := talk(t, f, plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+		t.Fatalf("%q", payload)
+	}
+	<-resumed
+	if payload := talk(t, f, plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindERR {
+		t.Errorf("a target that the new authority does not know was accepted: %q", payload)
+	}
+}
+
+// Some servers end a handshake that takes a session up instead of starting
+// anew: the client does not hear of it.
+func TestTargetThatRefusesSessions(t *testing.T) {
+	resumed := make(chan bool, 1)
+	config := serverTLS(t)
+	config.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) {
+		return nil, net.ErrClosed // ends the handshake
+	}
+	fake := tlsTarget(t, config, resumed)
+	f := newFront(t, Config{}, fake.creds("sslmode", "require"))
+	for range 3 {
+		if payload := talk(t, f, plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+			t.Fatalf("%q", payload)
+		}
+		if <-resumed {
+			t.Error("resumed")
+		}
+	}
+	if !f.c.resumed.refused {
+		t.Error("the target is asked again and again")
+	}
+}
+
+// A server may ask a session for the client's certificate: MariaDB does.
+func TestSessionsWithClientCertificates(t *testing.T) {
+	s := testenv.NewMariaDB(t, testenv.Maria{})
+	cert := s.CA.Client(t, "somebody")
+	f := newFront(t, Config{}, creds(s, s.Users.X509, "sslmode", "verify-full", "sslrootcert", s.CA.CAPEM, "sslcert", cert.CertPEM, "sslkey", cert.KeyPEM))
+	for range 4 {
+		if _, err := ask(t, nobody(f), "select 'x'"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.c.resumed.refused {
+		t.Error("MariaDB ended a handshake that took a session up")
+	}
+}
+
+func TestEveryCredentialOfTLSCounts(t *testing.T) {
+	seen := map[[32]byte]string{}
+	for _, name := range append(resumable(), "username") {
+		set := secret.NewSet(map[string]secret.Value{name: secret.Copy("x")})
+		digest := digestOf(set)
+		if other := seen[digest]; other != "" {
+			t.Errorf("%s counts like %s", name, other)
+		}
+		seen[digest] = name
+	}
+}
