@@ -12,24 +12,21 @@ import (
 	"secretless/internal/wire/tds"
 )
 
-// untold is a failure that the client learns of by TLS, or not at all.
-func untold(kind connector.Kind, err error) error { return database.Untold(kind, err) }
-
 // strict upgrades a client that starts with TLS, as TDS 8.0 has it.
 func (g *greeting) strict() error {
 	if g.session.ClientTLS == nil {
 		// A handshake_failure alert is what a TLS client understands.
 		_, _ = g.session.Client.Write([]byte{21, 3, 1, 0, 2, 2, 40})
-		return untold(connector.KindProtocol, errors.New("the client starts with TLS (Encrypt=strict), which this listener does not offer; it should use Encrypt=no, or the service needs a tls section"))
+		return database.Untold(connector.KindProtocol, errors.New("the client starts with TLS (Encrypt=strict), which this listener does not offer; it should use Encrypt=no, or the service needs a tls section"))
 	}
 	config := g.session.ClientTLS.Clone()
 	config.NextProtos = []string{alpn}
-	conn, err := g.handshake(&replay{Conn: g.session.Client, ahead: g.in.Rest()}, config)
+	conn, err := g.handshake(database.Replay(g.session.Client, g.in.Rest()), config)
 	if err != nil {
 		return err
 	}
 	if conn.ConnectionState().NegotiatedProtocol != alpn {
-		return untold(connector.KindProtocol, errors.New("the client started with TLS but did not ask for the protocol tds/8.0 (ALPN)"))
+		return database.Untold(connector.KindProtocol, errors.New("the client started with TLS but did not ask for the protocol tds/8.0 (ALPN)"))
 	}
 	return nil
 }
@@ -42,7 +39,7 @@ func (g *greeting) upgrade() error {
 	config.MaxVersion = tls.VersionTLS12
 	config.SessionTicketsDisabled = true // a clone's keys die with the connection
 	if config.MinVersion > config.MaxVersion {
-		return untold(connector.KindProtocol, errors.New("the listener demands TLS 1.3, which TDS has with Encrypt=strict only"))
+		return database.Untold(connector.KindProtocol, errors.New("the listener demands TLS 1.3, which TDS has with Encrypt=strict only"))
 	}
 	wrapped := tds.NewTLSConn(g.session.Client)
 	if _, err := g.handshake(wrapped, config); err != nil {
@@ -57,28 +54,10 @@ func (g *greeting) upgrade() error {
 func (g *greeting) handshake(conn net.Conn, config *tls.Config) (*tls.Conn, error) {
 	upgraded := tls.Server(conn, config)
 	if err := upgraded.HandshakeContext(context.Background()); err != nil {
-		return nil, untold(connector.KindProtocol, fmt.Errorf("TLS with the client: %w", err))
+		return nil, database.Untold(connector.KindProtocol, fmt.Errorf("TLS with the client: %w", err))
 	}
 	g.session.Client = upgraded
 	g.in.Reset(upgraded)
 	g.encrypted = true
 	return upgraded, nil
 }
-
-// replay is a connection whose first bytes were read already.
-type replay struct {
-	net.Conn
-	ahead []byte
-}
-
-func (r *replay) Read(p []byte) (int, error) {
-	if len(r.ahead) == 0 {
-		return r.Conn.Read(p)
-	}
-	n := copy(p, r.ahead)
-	r.ahead = r.ahead[n:]
-	return n, nil
-}
-
-// NetConn is the connection below.
-func (r *replay) NetConn() net.Conn { return r.Conn }

@@ -10,11 +10,12 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
+	"secretless/internal/wire/readahead"
 )
 
 // Connector serves one mssql service. Safe for concurrent use.
 type Connector struct {
-	readers readers
+	buffers readahead.Pool
 	// learned is what targets have said in PRELOGIN. A client is answered
 	// before there is a target connection, so that a client which goes no
 	// further costs none.
@@ -49,8 +50,8 @@ func (c *Connector) Refuse(_ context.Context, s *connector.Session, why *connect
 // greet reads up to the client's LOGIN7 and goes on with that and what was sent
 // behind it. Probes end here.
 func (c *Connector) greet(s *connector.Session, start func(client *opening, early []byte) error) error {
-	in := c.readers.get(s.Client)
-	defer c.readers.put(in)
+	in := c.buffers.Get(s.Client)
+	defer c.buffers.Put(in)
 	client, err := (&greeting{session: s, in: in, known: *c.learned.Load()}).read()
 	switch {
 	case err != nil:

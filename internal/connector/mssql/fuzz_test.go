@@ -13,6 +13,7 @@ import (
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 	"secretless/internal/target"
+	"secretless/internal/wire/readahead"
 	"secretless/internal/wire/tds"
 )
 
@@ -57,7 +58,7 @@ func FuzzGreeting(f *testing.F) {
 
 func greetWith(says io.Reader) (*opening, error) {
 	client := &scripted{says: says}
-	return (&greeting{session: &connector.Session{Client: client}, in: tds.NewReader(client), known: facts{mars: true}}).read()
+	return (&greeting{session: &connector.Session{Client: client}, in: readahead.New(client), known: facts{mars: true}}).read()
 }
 
 func FuzzTargetAnswers(f *testing.F) {
@@ -71,7 +72,7 @@ func FuzzTargetAnswers(f *testing.F) {
 		}
 		conn := &scripted{says: iotest.OneByteReader(bytes.NewReader(says))}
 		l := &login{
-			connector: newConnector(), settings: settings, in: tds.NewReader(conn), conn: conn,
+			connector: newConnector(), settings: settings, in: readahead.New(conn), conn: conn,
 			client: &opening{mars: mars, login: clientLogin()},
 			plan:   database.Plan{Address: target.Address{Host: "h", Port: 1433}},
 		}

@@ -8,6 +8,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/wire/readahead"
 	"secretless/internal/wire/tds"
 )
 
@@ -23,7 +24,7 @@ const (
 // greeting reads what a client says first.
 type greeting struct {
 	session   *connector.Session
-	in        *tds.Reader
+	in        *readahead.Buffer
 	known     facts
 	encrypted bool
 }
@@ -61,7 +62,7 @@ func (g *greeting) read() (*opening, error) {
 	if !g.trusted() {
 		return nil, coded(numberUnsupported, connector.KindProtocol, "this service demands TLS with a client certificate; the driver must offer both")
 	}
-	m, err := g.in.Message(tds.TypeLogin7, maxLoginMessage)
+	m, err := tds.ReadMessage(g.in, tds.TypeLogin7, maxLoginMessage)
 	if err != nil {
 		return nil, unread("LOGIN7", err)
 	}
@@ -72,7 +73,7 @@ func (g *greeting) read() (*opening, error) {
 }
 
 func (g *greeting) prelogin(client *opening) error {
-	m, err := g.in.Message(tds.TypePrelogin, maxPrelogin)
+	m, err := tds.ReadMessage(g.in, tds.TypePrelogin, maxPrelogin)
 	if err != nil {
 		return unread("PRELOGIN", err)
 	}
@@ -85,7 +86,7 @@ func (g *greeting) prelogin(client *opening) error {
 	encryption := g.encryption(client.prelogin.Encryption())
 	upgrade := !g.encrypted && (encryption == tds.EncryptOn || encryption == tds.EncryptRequired && client.prelogin.Encryption() != tds.EncryptNotSupported)
 	if upgrade && g.in.Buffered() > 0 {
-		return untold(connector.KindProtocol, errors.New("received unencrypted data after PRELOGIN; a faulty client or somebody in the middle"))
+		return database.Untold(connector.KindProtocol, errors.New("received unencrypted data after PRELOGIN; a faulty client or somebody in the middle"))
 	}
 	body := g.known.answer(client.prelogin, encryption).Append(nil)
 	if _, err := g.session.Client.Write(tds.AppendMessage(nil, tds.TypeReply, 0, tds.LoginPacketSize, body)); err != nil {

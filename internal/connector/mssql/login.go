@@ -9,6 +9,7 @@ import (
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
 	"secretless/internal/target"
+	"secretless/internal/wire/readahead"
 	"secretless/internal/wire/tds"
 )
 
@@ -26,7 +27,7 @@ type login struct {
 	client    *opening
 	settings  settings
 	plan      database.Plan
-	in        *tds.Reader
+	in        *readahead.Buffer
 	conn      net.Conn
 	encrypted bool
 }
@@ -45,8 +46,8 @@ func (c *Connector) logIn(ctx context.Context, s *connector.Session, client *ope
 	if err != nil {
 		return nil, err
 	}
-	l := &login{connector: c, client: client, settings: settings, in: c.readers.get(nil)}
-	defer c.readers.put(l.in)
+	l := &login{connector: c, client: client, settings: settings, in: c.buffers.Get(nil)}
+	defer c.buffers.Put(l.in)
 	next := settings.address
 	for range maxRoutes + 1 {
 		out, route, err := l.try(ctx, s, next)
@@ -92,7 +93,7 @@ func (l *login) run(ctx context.Context) (*established, *tds.Routing, error) {
 	if err != nil {
 		return nil, nil, l.failed(ctx, what, err)
 	}
-	m, err := l.in.Message(tds.TypeReply, maxResponse)
+	m, err := tds.ReadMessage(l.in, tds.TypeReply, maxResponse)
 	if err != nil {
 		return nil, nil, l.failed(ctx, what, err)
 	}

@@ -101,7 +101,7 @@ func (l *login) prelogin(ctx context.Context, ask tds.Encryption) (tds.Encryptio
 	if _, err := l.conn.Write(tds.AppendMessage(nil, tds.TypePrelogin, 0, tds.LoginPacketSize, body)); err != nil {
 		return 0, l.failed(ctx, what, err)
 	}
-	m, err := l.in.Message(tds.TypeReply, maxPrelogin)
+	m, err := tds.ReadMessage(l.in, tds.TypeReply, maxPrelogin)
 	if err != nil {
 		return 0, l.failed(ctx, what, err)
 	}

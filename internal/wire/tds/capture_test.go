@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"secretless/internal/wire/readahead"
 )
 
 // capture is the bytes in a hex dump of what a client has really sent (to a
@@ -33,7 +35,7 @@ func capture(t testing.TB, name string) []byte {
 
 func message(t testing.TB, want PacketType, raw []byte) []byte {
 	t.Helper()
-	m, err := NewReader(bytes.NewReader(raw)).Message(want, len(raw))
+	m, err := ReadMessage(readahead.New(bytes.NewReader(raw)), want, len(raw))
 	if err != nil {
 		t.Fatal(err)
 	}

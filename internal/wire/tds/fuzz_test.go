@@ -5,6 +5,8 @@ import (
 	"io"
 	"reflect"
 	"testing"
+
+	"secretless/internal/wire/readahead"
 )
 
 func FuzzParsePrelogin(f *testing.F) {
@@ -66,13 +68,13 @@ func FuzzParseLoginResponse(f *testing.F) {
 	})
 }
 
-// What comes out of a Reader is what went in, up to where the message ends.
-func FuzzReader(f *testing.F) {
+// What ReadMessage returns is what went in, up to where the message ends.
+func FuzzReadMessage(f *testing.F) {
 	f.Add(AppendMessage(nil, TypeReply, 1, 512, make([]byte, 2000)), 4096)
 	f.Fuzz(func(t *testing.T, raw []byte, limit int) {
 		limit = min(max(limit, 0), 1<<16)
-		r := NewReader(bytes.NewReader(raw))
-		m, err := r.Message(TypeReply, limit)
+		r := readahead.New(bytes.NewReader(raw))
+		m, err := ReadMessage(r, TypeReply, limit)
 		if err != nil {
 			return
 		}
