@@ -1,12 +1,10 @@
 package mysql
 
 import (
-	"crypto/rsa"
 	"slices"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
-	"secretless/internal/target"
 	"secretless/internal/wire/mysqlwire"
 )
 
@@ -16,13 +14,6 @@ const (
 	maxRounds = 12
 	// maxSwitches bounds the plugins that it may ask for in turn.
 	maxSwitches = 3
-)
-
-// What caching_sha2_password's client and server say to each other.
-const (
-	requestKeyCaching = 2
-	requestKeySHA256  = 1
-	performFullAuth   = 4
 )
 
 // authenticator answers the target's requests for authentication.
@@ -222,58 +213,4 @@ func (a *authenticator) more(data []byte) error {
 		return a.fullAuth()
 	}
 	return database.ProtocolError("logging in: the target %s sent data that %s does not expect", a.login.address(), a.plugin)
-}
-
-// fullAuth is caching_sha2_password for an account that the target has not in
-// its cache: it wants the password.
-func (a *authenticator) fullAuth() error {
-	if a.login.private() {
-		return a.send(a.cleartext())
-	}
-	request, err := a.requestKey(requestKeyCaching)
-	if err != nil {
-		return err
-	}
-	return a.send(request)
-}
-
-// requestKey asks for the key that the password is to be encrypted with. Who
-// plays the target names his own, so only somebody who has chosen to do
-// without TLS gets this far.
-func (a *authenticator) requestKey(request byte) ([]byte, error) {
-	if a.login.settings.plan.Mode != target.Disable {
-		return nil, database.Failure(connector.KindConfig, "logging in: the target %s wants the password encrypted with a key that nobody has verified (%s without TLS); enable TLS there, or set sslmode to disable if the network is safe", a.login.address(), a.plugin)
-	}
-	a.login.connector.warnRSA.Do(func() {
-		a.login.session.Log.Warn("the password is sent to the target encrypted with a public key that nobody has verified; use sslmode verify-full", "target", a.login.address(), "plugin", a.plugin)
-	})
-	a.awaitsKey = true
-	return []byte{request}, nil
-}
-
-// encrypted sends the password encrypted with the target's public key.
-func (a *authenticator) encrypted(pemKey []byte) error {
-	a.awaitsKey, a.full = false, true
-	key, err := parseKey(pemKey)
-	if err != nil {
-		return database.ProtocolError("logging in: the public key of the target %s: %w", a.login.address(), err)
-	}
-	return a.sendEncrypted(key)
-}
-
-func (a *authenticator) sendEncrypted(key *rsa.PublicKey) error {
-	scramble, err := a.challenge()
-	if err != nil {
-		return err
-	}
-	plain := a.cleartext()
-	defer clear(plain)
-	for i := range plain {
-		plain[i] ^= scramble[i%len(scramble)]
-	}
-	out, err := encryptOAEP(key, plain)
-	if err != nil {
-		return database.Failure(connector.KindTarget, "logging in: the password cannot be encrypted with the public key of the target %s, which has %d bits", a.login.address(), key.N.BitLen())
-	}
-	return a.send(out)
 }

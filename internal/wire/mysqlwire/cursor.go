@@ -114,7 +114,7 @@ func appendLenenc(dst []byte, n uint64) []byte {
 	return binary.LittleEndian.AppendUint64(append(dst, 0xfe), n)
 }
 
-// appendTerminated appends text and a NUL; checked is for texts from outside.
+// appendTerminated appends text and a NUL; text must have none.
 func appendTerminated[T ~string | ~[]byte](dst []byte, text T) []byte {
 	return append(append(dst, text...), 0)
 }
