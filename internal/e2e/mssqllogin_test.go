@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -78,6 +79,24 @@ func TestMSSQLLogin7ReachesTheTarget(t *testing.T) {
 	if l.UserName != mssqlUser.Name || l.AppName != "żółw" || l.HostName != "desk" || l.PacketSize != 16383 || !l.ReadOnlyIntent ||
 		l.Database != "shop" || l.InterfaceName != "go-mssqldb" || l.TDSVersion != 0x74000004 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// A client's features are asked for, and their acknowledgement reaches it.
+func TestMSSQLFeaturesReachTheTarget(t *testing.T) {
+	server := newMSSQL(t, tdsserver.Config{Users: []tdsserver.User{mssqlUser, {Name: "somebody", Password: "nobodys"}}}, testenv.CertECDSA)
+	brokered := startMSSQL(t, mssqlService{port: server.Addr().Port, sslmode: "require"}).mssqlPlace()
+	direct := brokered
+	direct.Port = server.Addr().Port
+	for _, p := range []testenv.TDSPlace{direct, brokered} {
+		out, err := p.Tedious(t, "const c = await open(); console.log(c.config.options.tdsVersion, c.databaseCollation?.lcid); c.close();")
+		if err != nil || out != "7_4 1033\n" {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	logins := server.Logins()
+	if len(logins) != 2 || len(logins[0].Features) == 0 || !bytes.Equal(logins[0].Features, logins[1].Features) || logins[1].UserName != mssqlUser.Name {
+		t.Errorf("%+v", logins)
 	}
 }
 

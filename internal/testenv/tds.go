@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -34,15 +33,4 @@ func JTDS(t testing.TB) (java, jar string) {
 		require(t, "the jTDS driver")
 	}
 	return java, jar
-}
-
-// FreeTDSODBC finds isql and FreeTDS' ODBC driver.
-func FreeTDSODBC(t testing.TB) (isql, driver string) {
-	t.Helper()
-	isql = Tool(t, "isql")
-	found, _ := filepath.Glob("/usr/lib/*/odbc/libtdsodbc.so")
-	if len(found) == 0 {
-		require(t, "FreeTDS' ODBC driver")
-	}
-	return isql, found[0]
 }

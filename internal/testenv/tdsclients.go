@@ -31,7 +31,7 @@ func (p TDSPlace) TSQL(t testing.TB, settings, input string) (string, error) {
 // settings are more of the connection string.
 func (p TDSPlace) ISQL(t testing.TB, settings, input string) (string, error) {
 	t.Helper()
-	isql, driver := FreeTDSODBC(t)
+	isql, driver := ODBC(t, "libtdsodbc.so")
 	// The driver is named by its path: that needs no configuration.
 	connection := fmt.Sprintf("Driver=%s;Server=127.0.0.1;Port=%d;UID=%s;PWD=%s;Database=%s;%s", driver, p.Port, p.User, p.Password, p.Database, settings)
 	return fed(t, nil, input, isql, "-k", connection, "-b", "-v")
@@ -99,28 +99,34 @@ import java.sql.*;
 public class Query {
   public static void main(String[] args) throws Exception {
     Class.forName("net.sourceforge.jtds.jdbc.Driver");
-    try (Connection c = DriverManager.getConnection(args[0], args[1], args[2]);
-         PreparedStatement s = c.prepareStatement("select suser_name(), db_name(), ?, ?")) {
-      s.setInt(1, 7);
-      s.setString(2, "text");
-      ResultSet r = s.executeQuery();
-      r.next();
-      System.out.println(r.getString(1) + " " + r.getString(2) + " " + r.getInt(3) + " " + r.getString(4));
-    } catch (SQLException e) {
-      System.out.println(e.getErrorCode() + " " + e.getSQLState() + " " + e.getMessage());
+    for (int i = 2; i < args.length; i++) {
+      try (Connection c = DriverManager.getConnection(args[i], args[0], args[1]);
+           PreparedStatement s = c.prepareStatement("select suser_name(), db_name(), ?, ?")) {
+        s.setInt(1, 7);
+        s.setString(2, "text");
+        ResultSet r = s.executeQuery();
+        r.next();
+        System.out.println(r.getString(1) + " " + r.getString(2) + " " + r.getInt(3) + " " + r.getString(4));
+      } catch (SQLException e) {
+        System.out.println(e.getErrorCode() + " " + e.getSQLState() + " " + e.getMessage());
+      }
     }
   }
 }
 `
 
-// JTDS asks with the jTDS driver, which speaks TDS 7.1, for the login's name,
-// the database and two parameters, 7 and text. It returns them in a line, or
-// the error's number, SQLSTATE and text; options are those of the driver's URL.
-func (p TDSPlace) JTDS(t testing.TB, options string) string {
+// JTDS connects with the jTDS driver, which speaks TDS 7.1, once for each of
+// the options, which are the driver's own. It asks for the login's name, the
+// database and two parameters, 7 and text, and returns a line for each
+// connection: these four, or the error's number, SQLSTATE and text.
+func (p TDSPlace) JTDS(t testing.TB, options ...string) string {
 	t.Helper()
 	java, jar := JTDS(t)
-	url := fmt.Sprintf("jdbc:jtds:sqlserver://127.0.0.1:%d/%s;%s", p.Port, p.Database, options)
-	out, err := Command(t, nil, java, "-cp", jar, WriteFile(t, "Query.java", jtdsProgram), url, p.User, p.Password)
+	args := []string{"-cp", jar, WriteFile(t, "Query.java", jtdsProgram), p.User, p.Password}
+	for _, o := range options {
+		args = append(args, fmt.Sprintf("jdbc:jtds:sqlserver://127.0.0.1:%d/%s;%s", p.Port, p.Database, o))
+	}
+	out, err := Command(t, nil, java, args...)
 	if err != nil && strings.Contains(out, "jdk.compiler") {
 		t.Skip("java cannot run source files: no compiler module")
 	}

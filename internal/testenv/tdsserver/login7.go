@@ -33,8 +33,9 @@ type Login struct {
 	Err int32
 }
 
-// login7Fixed is where the variable part may begin.
-const login7Fixed = 94
+// login7Fixed is where the variable part may begin; before TDS 7.2, which added
+// a new password and a longer SSPI.
+const login7Fixed = 86
 
 // Bits of OptionFlags2, TypeFlags and OptionFlags3.
 const (
@@ -49,10 +50,7 @@ var errLogin7 = errors.New("LOGIN7 is malformed")
 // parseLogin7 returns the login and the password, both as sent.
 func parseLogin7(b []byte) (Login, string, error) {
 	if len(b) < login7Fixed || int(binary.LittleEndian.Uint32(b)) != len(b) {
-		// TDS 7.0 and 7.1 end eight bytes earlier; nothing there is missed.
-		if len(b) < login7Fixed-8 {
-			return Login{}, "", errLogin7
-		}
+		return Login{}, "", errLogin7
 	}
 	l := Login{
 		TDSVersion:     binary.LittleEndian.Uint32(b[4:]),

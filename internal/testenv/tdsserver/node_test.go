@@ -1,6 +1,7 @@
 package tdsserver_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,13 +24,14 @@ func TestTedious(t *testing.T) {
 const c = await open({ appName: 'node', packetSize: 16384, readOnlyIntent: true });
 console.log(...(await run(c, 'select suser_name(), db_name(), app_name()'))[0]);
 console.log(...(await run(c, 'select @n + 1, @s', [['n', TYPES.Int, 41], ['s', TYPES.NVarChar, 'żółć']]))[0]);
-console.log((await run(c, "select value, replicate(N'x', 100) from generate_series(1, 20000)")).length);
-console.log((await run(c, "select replicate(cast(N'x' as nvarchar(max)), 3000000)"))[0][0].length);
+console.log((await run(c, "select value, replicate(N'x', 100) from generate_series(1, 5000)")).length);
+console.log((await run(c, "select replicate(cast(N'x' as nvarchar(max)), 300000)"))[0][0].length);
 await run(c, "raiserror('no', 16, 3)").catch((e) => console.log(e.number, e.state, e.message));
 let request;
 const waiting = run(c, "waitfor delay '01:00'", [], (r) => { request = r; });
 setTimeout(() => request.cancel(), 50);
 await waiting.catch((e) => console.log(e.code));
+await run(c, 'select @s', [['s', TYPES.NVarChar, 'x'.repeat(5000000)]], (r) => r.cancel()).catch((e) => console.log(e.code));
 await once((done) => c.beginTransaction(done));
 console.log(...(await run(c, 'select @@trancount'))[0]);
 await once((done) => c.commitTransaction(done));
@@ -37,11 +39,11 @@ await once((done) => c.reset(done));
 console.log(...(await run(c, 'select @@trancount'))[0]);
 c.close();
 `)
-	want := "plain shop node\n42 żółć\n20000\n3000000\n50000 3 no\nECANCEL\n1\n0\n"
+	want := "plain shop node\n42 żółć\n5000\n300000\n50000 3 no\nECANCEL\nECANCEL\n1\n0\n"
 	if out != want {
 		t.Errorf("%s, want %s", out, want)
 	}
-	if l := s.LastLogin(); l.AppName != "node" || l.PacketSize != 16384 || !l.ReadOnlyIntent {
+	if l := s.LastLogin(); l.AppName != "node" || l.PacketSize != 16384 || !l.ReadOnlyIntent || !slices.Contains(l.Features, 0x0A) {
 		t.Errorf("%+v", l)
 	}
 }

@@ -11,6 +11,7 @@ type statement func(*execution) error
 type parser struct {
 	tokens []token
 	pos    int
+	depth  int
 }
 
 // parse reads a whole batch before any of it runs, so that a syntax error
@@ -60,7 +61,24 @@ func (p *parser) expect(s string) error {
 	return nil
 }
 
+// maxDepth bounds how deep statements and expressions are nested.
+const maxDepth = 200
+
+// deeper is called at the beginning of what may contain itself, and its result
+// at the end.
+func (p *parser) deeper() (func(), error) {
+	if p.depth++; p.depth > maxDepth {
+		return nil, sqlError{191, 15, 1, "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries."}
+	}
+	return func() { p.depth-- }, nil
+}
+
 func (p *parser) statement() (statement, error) {
+	leave, err := p.deeper()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	t := p.next()
 	if t.kind == tokenWord {
 		switch strings.ToUpper(t.text) {
