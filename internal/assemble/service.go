@@ -147,6 +147,7 @@ func (b *build) connector(s *config.Service, d connector.Definition) connector.C
 		Service:     s.Name,
 		Decode:      s.Config.Decode,
 		Credentials: given,
+		StateDir:    b.stateDir,
 		Log:         b.log.With("service", s.Name),
 	})
 	b.report(err, s.ConnectorPos, s.Locate)

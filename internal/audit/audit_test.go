@@ -51,6 +51,7 @@ func TestLineFormat(t *testing.T) {
 		variant(func(e *Event) { e.Type, e.Reason, e.Peer = Refused, "limit", peer.Identity{} }),
 		variant(func(e *Event) { e.Type, e.Reason, e.Peer = Refused, "peer", peer.Identity{Known: true} }),
 		variant(func(e *Event) { e.Service, e.Peer.Executable = "a\"b\n<&>", "/tmp/\xff\u2028x\x00" }),
+		variant(func(e *Event) { e.Type, e.Detail = Used, "SHA256:abc\nsigned" }),
 		{Time: sample.Time, Type: Lost, Count: 3},
 	} {
 		got.Write(e.Line())

@@ -21,6 +21,7 @@ const (
 	Refused Type = "refused" // not authorised, over a limit, or not recordable
 	Failed  Type = "failed"  // opened, but the handshake did not succeed
 	Closed  Type = "closed"  // opened, served and ended
+	Used    Type = "used"    // a credential was used for the client once more: Detail says which
 	Lost    Type = "lost"    // Count events before this one could not be written
 )
 
@@ -38,6 +39,8 @@ type Event struct {
 	// Reason is a short stable word, for refused, failed and, where a
 	// connection did not end in order, closed.
 	Reason string
+	// Detail says what a Used event is about.
+	Detail string
 	// ToTarget and ToClient count relayed bytes.
 	ToTarget, ToClient int64
 	// Duration is from accept to end.
@@ -56,6 +59,7 @@ type line struct {
 	Remote     string    `json:"remote,omitempty"`
 	Peer       *peerLine `json:"peer,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
+	Detail     string    `json:"detail,omitempty"`
 	ToTarget   *int64    `json:"bytes_to_target,omitempty"`
 	ToClient   *int64    `json:"bytes_to_client,omitempty"`
 	Seconds    *float64  `json:"seconds,omitempty"`
@@ -75,7 +79,7 @@ func (e Event) Line() []byte {
 	l := line{
 		Time: e.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), Event: e.Type,
 		Service: e.Service, Connector: e.Connector, Connection: e.Connection,
-		Listener: e.Listener, Remote: e.Remote, Reason: e.Reason, Count: e.Count,
+		Listener: e.Listener, Remote: e.Remote, Reason: e.Reason, Detail: e.Detail, Count: e.Count,
 	}
 	if e.Peer.Known {
 		l.Peer = &peerLine{UID: e.Peer.UID, PID: e.Peer.PID, Executable: e.Peer.Executable}

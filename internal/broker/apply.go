@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"secretless/internal/connector"
 	"secretless/internal/peer"
 )
 
@@ -104,6 +105,11 @@ func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, p
 			}
 		}
 		return nil
+	}
+	if starter, ok := svc.Connector.(connector.Starter); ok {
+		if err := starter.Start(); err != nil {
+			return err
+		}
 	}
 	count := newCounters()
 	if old := b.services[svc.Name]; old != nil {

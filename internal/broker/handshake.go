@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"secretless/internal/audit"
 	"secretless/internal/connector"
 )
 
@@ -57,6 +58,14 @@ func (h *handshake) session(b *Broker) *connector.Session {
 		Log:         h.conn.gen.log.With("connection", h.conn.id),
 		Credentials: svc.Credentials, ClientTLS: svc.ClientTLS, ConnectTimeout: svc.Limits.ConnectTimeout,
 		OnEstablished: h.establish,
+		OnUse: func(ctx context.Context, what string) error {
+			e := h.conn.event(audit.Used)
+			e.Detail = what
+			if err := b.audit.Require(ctx, e); err != nil {
+				return errUnrecorded
+			}
+			return nil
+		},
 	}
 }
 

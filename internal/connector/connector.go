@@ -44,6 +44,13 @@ type Refuser interface {
 	Refuse(ctx context.Context, s *Session, why *Failure) error
 }
 
+// Starter is implemented by connectors that need something before the first
+// connection: a host key, a message for the log. Start is called once, when the
+// service is about to listen; its error keeps the whole configuration from
+// being applied. It connects nowhere and asks for no credentials. Validation
+// does not call it.
+type Starter interface{ Start() error }
+
 // Closer is implemented by connectors that hold something between connections
 // (caches, pools). Close is called once, after the last connection ended.
 type Closer interface{ Close() }
@@ -69,6 +76,8 @@ type Session struct {
 	ConnectTimeout time.Duration
 	// OnEstablished is set by the broker; call Established.
 	OnEstablished func()
+	// OnUse is set by the broker; call Used.
+	OnUse func(ctx context.Context, what string) error
 
 	handoff *Handoff
 }
@@ -120,6 +129,17 @@ func (s *Session) Established() {
 	if s.OnEstablished != nil {
 		s.OnEstablished()
 	}
+}
+
+// Used records in the audit that the client had a credential used: what says
+// which and for what, in a few words without any secret, for instance the
+// fingerprint of a key that signed. Where the audit is required and cannot be
+// written, it returns an error, and the use must not happen.
+func (s *Session) Used(ctx context.Context, what string) error {
+	if s.OnUse == nil {
+		return nil
+	}
+	return s.OnUse(ctx, what)
 }
 
 // Authenticate resolves the credentials and runs attempt with them. When the

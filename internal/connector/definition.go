@@ -53,7 +53,11 @@ type Setup struct {
 	Decode func(into any) error
 	// Credentials are the names the service configures.
 	Credentials []string
-	Log         *slog.Logger
+	// StateDir returns the directory for what a connector keeps between runs,
+	// and makes it, mode 0700, if it is not there. Call it in Start, not in a
+	// Factory, which runs for validation too.
+	StateDir func() (string, error)
+	Log      *slog.Logger
 }
 
 // FieldError is an error about one key of the service's section, for instance
