@@ -74,8 +74,10 @@ func newFacade(s settings) (*facade, error) {
 		return nil, err
 	}
 	f := &facade{settings: s}
+	// One for all servers: clients may take up again a TLS session that they
+	// had with another, as with MySQL 8.
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	f.newServer = func() *server.Server {
-		config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 		return server.NewServer("8.0.40", collation, s.Method, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), config)
 	}
 	f.server = f.newServer()
