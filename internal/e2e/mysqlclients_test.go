@@ -180,8 +180,7 @@ func mariadbODBC(t *testing.T, p mysqlPlace) {
 func TestMySQLFirstClientIsGreetedAsByTheTarget(t *testing.T) {
 	server := testenv.MariaDB(t, testenv.Maria{})
 	u := server.Users.Native
-	greeting := []string{"config: { greeting: target }"}
-	mariadbODBC(t, startMySQL(t, mysqlService{user: u, port: server.Port, settings: greeting}).place(u.Name))
+	mariadbODBC(t, startMySQL(t, mysqlService{user: u, port: server.Port}).place(u.Name))
 }
 
 // A dump is the same through the broker, byte for byte.
@@ -205,8 +204,7 @@ func TestMySQLDump(t *testing.T) {
 		t.Fatalf("the dump has only %d bytes", len(direct))
 	}
 	// The dump says which version the server has.
-	greeting := []string{"config: { greeting: target }"}
-	r := startMySQL(t, mysqlService{user: u, port: server.Port, sslmode: "require", settings: greeting})
+	r := startMySQL(t, mysqlService{user: u, port: server.Port, sslmode: "require"})
 	if brokered := dump(r.place(u.Name)); brokered != direct {
 		t.Errorf("the dump through the broker has %d bytes, directly %d, and differs:\n%.500s\n%.500s", len(brokered), len(direct), brokered, direct)
 	}

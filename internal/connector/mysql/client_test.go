@@ -96,7 +96,7 @@ func TestCapabilitiesAreTheTargets(t *testing.T) {
 		_ = p.send(mysqlwire.OK{Status: 2}.Append(nil, 2))
 		_, _ = p.next()
 	})
-	f := newFront(t, Config{}, fake.creds())
+	f := newFront(t, Config{Greeting: greetLearned}, fake.creds())
 	everything := plainResponse()
 	everything.Capabilities = offerable&^mysqlwire.ClientLongPassword | mysqlwire.ClientSSL | mysqlwire.MultiFactorAuthentication
 	connect := func() (mysqlwire.HandshakeV10, []byte) {
@@ -148,7 +148,7 @@ func TestCapabilitiesAreTheTargets(t *testing.T) {
 // MariaDB's extended capabilities stand where MySQL has zeros.
 func TestExtendedCapabilities(t *testing.T) {
 	s := testenv.MariaDB(t, testenv.Maria{})
-	f := newFront(t, Config{}, creds(s, s.Users.Native))
+	f := newFront(t, Config{Greeting: greetLearned}, creds(s, s.Users.Native))
 	for round := range 2 {
 		p := newPeer(dial(t, f))
 		greeting := parseGreeting(t, p)
@@ -167,7 +167,7 @@ func TestExtendedCapabilities(t *testing.T) {
 }
 
 func TestServerVersionIsConfigured(t *testing.T) {
-	f := newFront(t, Config{ServerVersion: "5.7.44-log"}, map[string]string{"host": "127.0.0.1"})
+	f := newFront(t, Config{Greeting: greetLearned, ServerVersion: "5.7.44-log"}, map[string]string{"host": "127.0.0.1"})
 	if got := parseGreeting(t, newPeer(dial(t, f))).ServerVersion; got != "5.7.44-log" {
 		t.Error(got)
 	}
@@ -175,7 +175,7 @@ func TestServerVersionIsConfigured(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	for want, config := range map[string]Config{
-		`greeting "eager" is unknown; use one of learned, target`:                                                                                        {Greeting: "eager"},
+		`greeting "eager" is unknown; use one of auto, learned, target`:                                                                                  {Greeting: "eager"},
 		"serverVersion is longer than 100 bytes, or has other than printable ASCII characters":                                                           {ServerVersion: "8\x00"},
 		`requireAuth: "md5" is unknown; use some of mysql_native_password, caching_sha2_password, sha256_password, mysql_clear_password, client_ed25519`: {RequireAuth: []string{"md5"}},
 	} {

@@ -64,7 +64,7 @@ func TestClientsWithCertificates(t *testing.T) {
 // The ClientHello may come in one write with the request for TLS: there is no
 // answer to wait for. What is plain text in its place is no login.
 func TestPlainTextInPlaceOfClientHello(t *testing.T) {
-	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
+	f := newFront(t, Config{Greeting: greetLearned}, map[string]string{"host": "127.0.0.1"})
 	listenerTLS(t, f, tls.NoClientCert)
 	conn := dial(t, f)
 	if h := parseGreeting(t, newPeer(conn)); !h.Capabilities.Has(mysqlwire.ClientSSL) {

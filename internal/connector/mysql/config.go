@@ -10,14 +10,15 @@ import (
 
 // The values of greeting.
 const (
+	greetAuto    = "auto"
 	greetLearned = "learned"
 	greetTarget  = "target"
 )
 
 // Config is the config section of a mysql service.
 type Config struct {
-	Greeting      string   `yaml:"greeting" doc:"learned (default): greet clients as the target greeted the broker last; target: connect to the target first and greet as it does, so that connection ids are its own"`
-	ServerVersion string   `yaml:"serverVersion" doc:"server version to tell clients (default: the target's, before the first login 8.0.11)"`
+	Greeting      string   `yaml:"greeting" doc:"auto (default): greet clients as the target greeted the broker last, and ask it first as long as it is not known; learned: never ask; target: connect to the target first and greet as it does, so that connection ids are its own"`
+	ServerVersion string   `yaml:"serverVersion" doc:"server version to tell clients (default: the target's)"`
 	RequireAuth   []string `yaml:"requireAuth" doc:"the only ways to log in that the target may ask for: mysql_native_password, caching_sha2_password, sha256_password, mysql_clear_password, client_ed25519; default all"`
 }
 
@@ -27,7 +28,7 @@ const maxVersion = 100
 // complete checks c and puts the defaults in.
 func (c *Config) complete() error {
 	if c.Greeting == "" {
-		c.Greeting = greetLearned
+		c.Greeting = greetAuto
 	}
 	return errors.Join(c.checkGreeting(), c.checkVersion(), c.checkRequireAuth())
 }
@@ -38,7 +39,7 @@ func (c *Config) allows(plugin string) bool {
 }
 
 func (c *Config) checkGreeting() error {
-	known := []string{greetLearned, greetTarget}
+	known := []string{greetAuto, greetLearned, greetTarget}
 	if slices.Contains(known, c.Greeting) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
@@ -43,13 +44,18 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 }
 
 func (c *Connector) serve(ctx context.Context, s *connector.Session, client *client) error {
-	if c.config.Greeting == greetLearned {
+	ask, answered, err := c.asksFirst(ctx)
+	if err != nil {
+		return err
+	}
+	defer answered()
+	if !ask {
 		if err := client.greet(c.learned.greeting(c.config)); err != nil {
 			return err
 		}
 	}
 	var out *established
-	err := s.Authenticate(ctx, func(ctx context.Context, set *secret.Set) (err error) {
+	err = s.Authenticate(ctx, func(ctx context.Context, set *secret.Set) (err error) {
 		out, err = c.logIn(ctx, s, client, set)
 		return err
 	})
@@ -61,6 +67,34 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client *cli
 		return err
 	}
 	return s.Relay(connector.Handoff{Target: out.conn, FromClient: client.in.Rest(), FromTarget: out.rest})
+}
+
+// probeTime is how long a client that wants nothing has to leave before the
+// target is asked for its greeting. A real client waits for that.
+const probeTime = 20 * time.Millisecond
+
+// asksFirst says whether the target is to be asked for its greeting before the
+// client gets one. Whoever asks calls answered when that has been tried.
+func (c *Connector) asksFirst(ctx context.Context) (ask bool, answered func(), err error) {
+	switch c.config.Greeting {
+	case greetTarget:
+		return true, func() {}, nil
+	case greetLearned:
+		return false, func() {}, nil
+	}
+	ask, answered = c.learned.enquire(ctx)
+	if !ask {
+		return false, answered, nil
+	}
+	left := time.NewTimer(probeTime)
+	defer left.Stop()
+	select {
+	case <-left.C:
+		return true, answered, nil
+	case <-ctx.Done(): // the client has left, or the broker stops
+		answered()
+		return false, nil, errProbe
+	}
 }
 
 // Refuse tells a client in place of the greeting why the service does not take

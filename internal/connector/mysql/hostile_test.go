@@ -204,7 +204,7 @@ func TestHostileClients(t *testing.T) {
 		"an HTTP client":   {[]byte("GET / HTTP/1.1\r\n\r\n"), "1043 08S01 secretless: the client sent a packet whose length 5522759 is out of bounds; does it speak MySQL?"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, Config{}, fake.creds())
+			f := newFront(t, Config{Greeting: greetLearned}, fake.creds())
 			if got := shown(t, nil, talk(t, f, test.says)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
@@ -247,7 +247,7 @@ func TestLeavingClients(t *testing.T) {
 
 // A client that stops in the middle is told when time is up.
 func TestSlowClientIsTold(t *testing.T) {
-	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
+	f := newFront(t, Config{Greeting: greetLearned}, map[string]string{"host": "127.0.0.1"})
 	f.handshake = 100 * time.Millisecond
 	want := "1159 08S01 secretless: the client did not complete its login in time"
 	if got := shown(t, nil, talk(t, f, plainResponse().packet(1)[:20])); got != want {

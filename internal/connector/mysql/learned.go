@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"crypto/rand"
 	"sync"
 	"time"
@@ -55,6 +56,59 @@ type learned struct {
 	known   bool
 	last    mysqlwire.HandshakeV10
 	narrows time.Time // until then, flags are only taken away
+	// asking is closed when the one connection that asks an unknown target
+	// has its answer, or none.
+	asking chan struct{}
+}
+
+// enquire says whether the caller is to ask the target for its greeting: one
+// at a time is, as long as the target is not known. The others wait for that
+// one's answer, and make do without if there is none. Whoever asks calls
+// answered when that has been tried.
+func (l *learned) enquire(ctx context.Context) (ask bool, answered func()) {
+	l.mu.Lock()
+	known, asking := l.known, l.asking
+	if !known && asking == nil {
+		own := make(chan struct{})
+		l.asking = own
+		l.mu.Unlock()
+		return true, sync.OnceFunc(func() { l.answered(own) })
+	}
+	l.mu.Unlock()
+	if !known {
+		select {
+		case <-asking:
+		case <-ctx.Done():
+		}
+	}
+	return false, func() {}
+}
+
+// answered lets those go on who wait for own.
+func (l *learned) answered(own chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asking == own {
+		l.asking = nil
+		close(own)
+	}
+}
+
+// meet remembers the greeting of a target that was not known, and lets those
+// go on who wait for it. What it says is used for offers to clients alone, so
+// it need not have proven who it is yet.
+func (l *learned) meet(h mysqlwire.HandshakeV10) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known {
+		return
+	}
+	l.known, l.last = true, h
+	l.last.Scramble = nil
+	if l.asking != nil {
+		close(l.asking)
+		l.asking = nil
+	}
 }
 
 // greeting is what a client is greeted with while the target is not asked.

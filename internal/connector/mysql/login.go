@@ -76,6 +76,7 @@ func (c *Connector) attempt(ctx context.Context, s *connector.Session, client *c
 func (l *login) run(ctx context.Context) ([]byte, error) {
 	err := l.open(ctx)
 	if err == nil && !l.client.greeted {
+		l.connector.learned.meet(l.greeting)
 		err = l.client.greet(presented(l.greeting, l.connector.config))
 	}
 	if err == nil {
