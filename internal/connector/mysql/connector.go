@@ -39,6 +39,12 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 		return nil
 	case errors.Is(err, errProbe):
 		return nil
+	case !client.greeted && ctx.Err() == nil && database.ToTell(err) != nil:
+		// An error in place of the greeting has no SQLSTATE, and newer clients
+		// warn that it may be forged: it came before they could ask for TLS.
+		if late := client.greet(c.learned.greeting(c.config)); errors.Is(late, errProbe) {
+			return err
+		}
 	}
 	return client.told(err)
 }

@@ -63,13 +63,14 @@ func TestSilentClientsHaveTheTargetAskedOnce(t *testing.T) {
 	}
 }
 
-// A target that cannot be asked is the first client's error; those who waited
-// are greeted all the same, and the next one asks again.
+// A target that cannot be asked is the client's error, in answer to its login:
+// in place of the greeting an error has no SQLSTATE. The next client has the
+// target asked again.
 func TestUnknownTargetThatIsDown(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1", "port": "1", "username": "a"})
 	for range 2 {
-		payload := mustNext(t, newPeer(dial(t, f)), 0)
-		if e, err := mysqlwire.ParseERR(payload); err != nil || e.Number != 1105 {
+		payload := talk(t, f, plainResponse().packet(1))
+		if e, err := mysqlwire.ParseERR(payload); err != nil || e.Number != 1105 || e.State != "08S01" {
 			t.Errorf("got %q, %v", payload, err)
 		}
 	}
