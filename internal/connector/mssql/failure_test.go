@@ -18,7 +18,7 @@ import (
 // dial connects to the front.
 func dial(t *testing.T, f *front) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", f.addr())
+	conn, err := net.Dial("tcp", f.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +36,9 @@ func refusal(t *testing.T, f *front, l tds.Login7, target *fakeTarget) string {
 	if !ok {
 		t.Fatalf("got %v, want an error of the protocol", err)
 	}
-	text := strings.TrimSuffix(r.Code+" "+r.Text, " (service orders, connection 1)")
+	text := strings.TrimSuffix(r.Code+" "+r.Text, " (service orders-db, connection 1)")
 	if target != nil {
-		text = strings.ReplaceAll(text, ":"+target.port(), ":PORT")
+		text = strings.ReplaceAll(text, ":"+target.Port(), ":PORT")
 	}
 	return text
 }
@@ -132,10 +132,10 @@ func TestFailures(t *testing.T) {
 			if got := refusal(t, f, l, target); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
-			if kind := connector.KindOf(f.result(0)); kind != c.kind {
+			if kind := connector.KindOf(f.Result(0)); kind != c.kind {
 				t.Errorf("kind %s, want %s", kind, c.kind)
 			}
-			if text := f.result(0).Error(); strings.Contains(text, testPassword) {
+			if text := f.Result(0).Error(); strings.Contains(text, testPassword) {
 				t.Errorf("the log has the password: %s", text)
 			}
 		})
@@ -144,7 +144,7 @@ func TestFailures(t *testing.T) {
 
 func TestProviderFails(t *testing.T) {
 	f := newFront(t, map[string]string{})
-	f.credentials.err = errors.New("vault: db/password: permission denied")
+	f.Credentials.Err = errors.New("vault: db/password: permission denied")
 	if got := refusal(t, f, clientLogin(), nil); got != "50001 secretless: vault: db/password: permission denied" {
 		t.Error(got)
 	}
@@ -153,7 +153,7 @@ func TestProviderFails(t *testing.T) {
 func TestSilentTarget(t *testing.T) {
 	target := newFakeTarget(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	f := newFront(t, target.creds())
-	f.connect = 50 * time.Millisecond
+	f.Connect = 50 * time.Millisecond
 	if got := refusal(t, f, clientLogin(), target); got != "10060 secretless: asking for TLS: the target 127.0.0.1:PORT did not answer in time" {
 		t.Error(got)
 	}
@@ -166,11 +166,11 @@ func TestRefusedByTheBroker(t *testing.T) {
 		connector.KindInternal: "50000 secretless: no room",
 	} {
 		f := newFront(t, map[string]string{})
-		f.refuse = &connector.Failure{Kind: kind, Err: errors.New("no room")}
+		f.Refuse = &connector.Failure{Kind: kind, Err: errors.New("no room")}
 		if got := refusal(t, f, clientLogin(), nil); got != want {
 			t.Error(got)
 		}
-		if f.credentials.lookups() > 0 {
+		if f.Credentials.Lookups() > 0 {
 			t.Error("credentials for a refusal")
 		}
 	}

@@ -97,10 +97,10 @@ func TestPreloginAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = conn.Close()
-	if err := f.result(0); connector.KindOf(err) != connector.KindClientGone {
+	if err := f.Result(0); connector.KindOf(err) != connector.KindClientGone {
 		t.Errorf("got %v", err)
 	}
-	if f.credentials.lookups() > 0 || double.connections() > 0 {
+	if f.Credentials.Lookups() > 0 || double.Connections() > 0 {
 		t.Error("something was done for it")
 	}
 }
@@ -174,10 +174,10 @@ func TestPreferNeverFallsBackOnFailure(t *testing.T) {
 			saying(serverPrelogin(answer, 0))(conn)
 		})
 		f := newFront(t, double.creds("sslmode", "prefer"))
-		f.connect = 500e6 // a TLS handshake that nobody answers
+		f.Connect = 500e6 // a TLS handshake that nobody answers
 		got := refusal(t, f, clientLogin(), double)
-		if double.connections() != 1 {
-			t.Errorf("%d: %d connections, %s", answer, double.connections(), got)
+		if double.Connections() != 1 {
+			t.Errorf("%d: %d connections, %s", answer, double.Connections(), got)
 		}
 	}
 }
@@ -247,7 +247,7 @@ func TestTLSWithoutListenerTLS(t *testing.T) {
 	if answer, err := io.ReadAll(conn); err != nil || !bytes.Equal(answer, []byte{21, 3, 1, 0, 2, 2, 40}) {
 		t.Errorf("%x, %v", answer, err)
 	}
-	if err := f.result(0); !strings.Contains(err.Error(), "Encrypt=strict") {
+	if err := f.Result(0); !strings.Contains(err.Error(), "Encrypt=strict") {
 		t.Error(err)
 	}
 }
@@ -260,11 +260,11 @@ func listenerTLS(t *testing.T) *tls.Config {
 // PostgreSQL was of this kind.
 func TestPlainBytesBeforeTLS(t *testing.T) {
 	f := newFront(t, map[string]string{})
-	f.clientTLS = listenerTLS(t)
+	f.ClientTLS = listenerTLS(t)
 	conn := dial(t, f)
 	_, _ = conn.Write(append(clientPrelogin(tds.EncryptOn, 0), loginMessage(clientLogin())...))
 	_, _ = io.ReadAll(conn)
-	if err := f.result(0); connector.KindOf(err) != connector.KindProtocol || !strings.Contains(err.Error(), "unencrypted data after PRELOGIN") {
+	if err := f.Result(0); connector.KindOf(err) != connector.KindProtocol || !strings.Contains(err.Error(), "unencrypted data after PRELOGIN") {
 		t.Error(err)
 	}
 }
@@ -272,8 +272,8 @@ func TestPlainBytesBeforeTLS(t *testing.T) {
 // A listener that demands client certificates serves nobody without.
 func TestListenerDemandsACertificate(t *testing.T) {
 	f := newFront(t, map[string]string{})
-	f.clientTLS = listenerTLS(t)
-	f.clientTLS.ClientAuth, f.clientTLS.ClientCAs = tls.RequireAndVerifyClientCert, testenv.CA(t).Pool()
+	f.ClientTLS = listenerTLS(t)
+	f.ClientTLS.ClientAuth, f.ClientTLS.ClientCAs = tls.RequireAndVerifyClientCert, testenv.CA(t).Pool()
 	for name, says := range map[string][]byte{
 		"unencrypted":      append(clientPrelogin(tds.EncryptNotSupported, 0), loginMessage(clientLogin())...),
 		"without PRELOGIN": loginMessage(clientLogin()),
@@ -285,7 +285,7 @@ func TestListenerDemandsACertificate(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, all, err)
 		}
 	}
-	if f.credentials.lookups() > 0 {
+	if f.Credentials.Lookups() > 0 {
 		t.Error("credentials were fetched")
 	}
 }

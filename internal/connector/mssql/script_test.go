@@ -4,9 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"testing"
-	"time"
 
 	"secretless/internal/connector/connectortest"
 	"secretless/internal/wire/tds"
@@ -192,69 +190,14 @@ func saying(text []byte) func(net.Conn) {
 	}
 }
 
-// fakeTarget is a scripted target; each connection runs script and is closed.
-type fakeTarget struct {
-	listener net.Listener
-	running  sync.WaitGroup
-	mu       sync.Mutex
-	conns    []net.Conn
-}
+// fakeTarget is a scripted target.
+type fakeTarget struct{ *connectortest.Scripted }
 
 func newFakeTarget(t *testing.T, script func(conn net.Conn)) *fakeTarget {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fakeTarget{listener: listener}
-	f.running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			f.mu.Lock()
-			f.conns = append(f.conns, conn)
-			f.mu.Unlock()
-			f.running.Go(func() {
-				defer func() { _ = conn.Close() }()
-				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				script(conn)
-			})
-		}
-	})
-	t.Cleanup(f.close)
-	return f
-}
-
-func (f *fakeTarget) close() {
-	_ = f.listener.Close()
-	f.mu.Lock()
-	for _, c := range f.conns {
-		_ = c.Close()
-	}
-	f.mu.Unlock()
-	f.running.Wait()
-}
-
-func (f *fakeTarget) connections() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.conns)
-}
-
-func (f *fakeTarget) port() string {
-	_, port, _ := net.SplitHostPort(f.listener.Addr().String())
-	return port
+	return &fakeTarget{connectortest.NewScripted(t, script)}
 }
 
 const testPassword = "sesame-8731 Ω"
 
-// creds are credentials for the target, plain unless more says otherwise.
-func (f *fakeTarget) creds(more ...string) map[string]string {
-	out := map[string]string{"host": "127.0.0.1", "port": f.port(), "username": "app", "password": testPassword, "sslmode": "disable"}
-	for i := 0; i+1 < len(more); i += 2 {
-		out[more[i]] = more[i+1]
-	}
-	return out
-}
+func (f *fakeTarget) creds(more ...string) map[string]string { return f.Creds(testPassword, more...) }

@@ -58,7 +58,7 @@ func openDB(t *testing.T, f *front, more ...string) *sql.DB {
 		name, value, _ := strings.Cut(m, "=")
 		q.Set(name, value)
 	}
-	u := url.URL{Scheme: "sqlserver", User: url.UserPassword("nobody", "wrong"), Host: "127.0.0.1:" + f.port(), RawQuery: q.Encode()}
+	u := url.URL{Scheme: "sqlserver", User: url.UserPassword("nobody", "wrong"), Host: "127.0.0.1:" + f.Port(), RawQuery: q.Encode()}
 	db, err := sql.Open("sqlserver", u.String())
 	if err != nil {
 		t.Fatal(err)
@@ -217,14 +217,14 @@ func TestErrorsOfTheServer(t *testing.T) {
 	s := startServer(t, tdsserver.Config{}, testenv.CertECDSA)
 	f := newFront(t, serverCreds(t, s, "password", "wrong"))
 	expectNumber(t, f, 18456)
-	if connector.KindOf(f.result(0)) != connector.KindRejected {
-		t.Errorf("got %v", f.result(0))
+	if connector.KindOf(f.Result(0)) != connector.KindRejected {
+		t.Errorf("got %v", f.Result(0))
 	}
 	// SQL Server says 4060 and then 18456: the password is not to blame.
 	f = newFront(t, serverCreds(t, s, "database", "nowhere"))
 	expectNumber(t, f, 4060)
-	if connector.KindOf(f.result(0)) != connector.KindTarget {
-		t.Errorf("got %v", f.result(0))
+	if connector.KindOf(f.Result(0)) != connector.KindTarget {
+		t.Errorf("got %v", f.Result(0))
 	}
 }
 
@@ -248,12 +248,12 @@ func expectNumber(t *testing.T, f *front, number int32) {
 func TestRotation(t *testing.T) {
 	s := startServer(t, tdsserver.Config{}, testenv.CertECDSA)
 	f := newFront(t, serverCreds(t, s, "password", "old"), serverCreds(t, s))
-	f.credentials.cached = true
+	f.Credentials.Cached = true
 	if got := text(t, openDB(t, f), "select suser_name()"); got != "app" {
 		t.Error(got)
 	}
-	if f.credentials.gets != 2 || f.credentials.rejected != 1 || f.credentials.accepted != 1 {
-		t.Errorf("%+v", f.credentials)
+	if got := f.Credentials.Counts(); got != "2 lookups, 1 rejected, 1 accepted" {
+		t.Error(got)
 	}
 }
 
@@ -263,7 +263,7 @@ func TestListenerTLS(t *testing.T) {
 		for _, mode := range []string{"disable", "require", "strict"} {
 			t.Run(encrypt+" to "+mode, func(t *testing.T) {
 				f := newFront(t, serverCreds(t, s, "sslmode", mode))
-				f.clientTLS = &tls.Config{Certificates: []tls.Certificate{*testenv.CA(t).Server(t, testenv.CertECDSA).Certificate(t)}, MinVersion: tls.VersionTLS12}
+				f.ClientTLS = &tls.Config{Certificates: []tls.Certificate{*testenv.CA(t).Server(t, testenv.CertECDSA).Certificate(t)}, MinVersion: tls.VersionTLS12}
 				ca := testenv.WriteFile(t, "ca.pem", testenv.CA(t).CAPEM)
 				db := openDB(t, f, "encrypt="+encrypt, "certificate="+ca, "hostNameInCertificate=localhost", "TrustServerCertificate=false")
 				if got := text(t, db, "select @p1", strings.Repeat("x", 100_000)); len(got) != 100_000 {
@@ -307,7 +307,7 @@ func TestTSQL(t *testing.T) {
 
 func tsql(t *testing.T, f *front, version, input string) (string, error) {
 	t.Helper()
-	conf := fmt.Sprintf("[global]\nconnect timeout = 10\n[test]\nhost = 127.0.0.1\nport = %s\ntds version = %s\nencryption = off\n", f.port(), version)
+	conf := fmt.Sprintf("[global]\nconnect timeout = 10\n[test]\nhost = 127.0.0.1\nport = %s\ntds version = %s\nencryption = off\n", f.Port(), version)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, testenv.Tool(t, "tsql"), "-S", "test", "-U", "nobody", "-P", "wrong", "-D", "shop", "-o", "fqh")

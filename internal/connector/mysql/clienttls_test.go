@@ -21,7 +21,7 @@ func listenerTLS(t *testing.T, f *front, auth tls.ClientAuthType) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(testenv.CA(t).CAPEM))
-	f.clientTLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: auth, ClientCAs: roots, MinVersion: tls.VersionTLS12}
+	f.ClientTLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: auth, ClientCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
 func TestClientsWithTLS(t *testing.T) {
@@ -56,7 +56,7 @@ func TestClientsWithCertificates(t *testing.T) {
 		t.Error(got)
 	}
 	// Half of the answer in plain text, and no TLS at all.
-	if n := f.credentials.lookups(); n != 1 {
+	if n := f.Credentials.Lookups(); n != 1 {
 		t.Errorf("%d lookups, want that of the client with a certificate", n)
 	}
 }
@@ -79,7 +79,7 @@ func TestPlainTextInPlaceOfClientHello(t *testing.T) {
 	if strings.Contains(string(answer), "secretless:") {
 		t.Errorf("%q", answer)
 	}
-	if err := f.result(0); err == nil || !strings.Contains(err.Error(), "TLS with the client") || f.credentials.lookups() != 0 {
-		t.Errorf("%v, %d lookups", err, f.credentials.lookups())
+	if err := f.Result(0); err == nil || !strings.Contains(err.Error(), "TLS with the client") || f.Credentials.Lookups() != 0 {
+		t.Errorf("%v, %d lookups", err, f.Credentials.Lookups())
 	}
 }

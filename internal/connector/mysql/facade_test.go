@@ -62,13 +62,13 @@ func TestUnverifiedKeyIsWarnedOf(t *testing.T) {
 	s := testenv.NewMySQLFacade(t, testenv.Facade{FullAuth: true})
 	var log bytes.Buffer
 	f := newFront(t, Config{}, facadeCreds(s))
-	f.log = slog.New(slog.NewTextHandler(&log, nil))
+	f.Log = slog.New(slog.NewTextHandler(&log, nil))
 	for range 3 {
 		if _, err := ask(t, nobody(f), "select 'x'"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f.finish()
+	f.Finish()
 	if n := strings.Count(log.String(), "public key that nobody has verified"); n != 1 || strings.Contains(log.String(), s.Users.Native.Password) {
 		t.Errorf("%d warnings: %s", n, log.String())
 	}

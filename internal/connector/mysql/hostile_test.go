@@ -208,7 +208,7 @@ func TestHostileClients(t *testing.T) {
 			if got := shown(t, nil, talk(t, f, test.says)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
-			if n := f.credentials.lookups(); n != 0 {
+			if n := f.Credentials.Lookups(); n != 0 {
 				t.Errorf("%d lookups", n)
 			}
 		})
@@ -230,8 +230,8 @@ func TestLeavingClients(t *testing.T) {
 		parseGreeting(t, newPeer(conn))
 		_, _ = conn.Write(test.says)
 		_ = conn.Close()
-		if kind := connector.KindOf(f.result(0)); kind != test.kind {
-			t.Errorf("%s: %v", name, f.result(0))
+		if kind := connector.KindOf(f.Result(0)); kind != test.kind {
+			t.Errorf("%s: %v", name, f.Result(0))
 		}
 	}
 	for _, greeting := range []string{greetLearned, greetTarget} {
@@ -239,7 +239,7 @@ func TestLeavingClients(t *testing.T) {
 		conn := dial(t, f)
 		parseGreeting(t, newPeer(conn))
 		_ = conn.Close()
-		if err := f.result(0); err != nil {
+		if err := f.Result(0); err != nil {
 			t.Errorf("a probe: %v", err)
 		}
 	}
@@ -248,7 +248,7 @@ func TestLeavingClients(t *testing.T) {
 // A client that stops in the middle is told when time is up.
 func TestSlowClientIsTold(t *testing.T) {
 	f := newFront(t, Config{Greeting: greetLearned}, map[string]string{"host": "127.0.0.1"})
-	f.handshake = 100 * time.Millisecond
+	f.Handshake = 100 * time.Millisecond
 	want := "1159 08S01 secretless: the client did not complete its login in time"
 	if got := shown(t, nil, talk(t, f, plainResponse().packet(1)[:20])); got != want {
 		t.Error(got)
@@ -261,7 +261,7 @@ func TestRefuse(t *testing.T) {
 		connector.KindStopping: "1053 08S01 secretless: too many",
 	} {
 		f := newFront(t, Config{}, map[string]string{})
-		f.refuse = &connector.Failure{Kind: kind, Err: errTooMany{}}
+		f.Refuse = &connector.Failure{Kind: kind, Err: errTooMany{}}
 		payload, err := newPeer(dial(t, f)).next()
 		if err != nil {
 			t.Fatal(err)
@@ -278,7 +278,7 @@ func (errTooMany) Error() string { return "too many" }
 
 func TestProviderFailure(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-	f.credentials.err = errTooMany{}
+	f.Credentials.Err = errTooMany{}
 	if got := shown(t, nil, talk(t, f, plainResponse().packet(1))); got != "1105 08004 secretless: too many" {
 		t.Error(got)
 	}

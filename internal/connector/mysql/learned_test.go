@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/connectortest"
 	"secretless/internal/testenv"
 	"secretless/internal/wire/mysqlwire"
 )
@@ -74,7 +75,7 @@ func TestUnknownTargetThatIsDown(t *testing.T) {
 			t.Errorf("got %q, %v", payload, err)
 		}
 	}
-	if n := f.credentials.lookups(); n != 2 {
+	if n := f.Credentials.Lookups(); n != 2 {
 		t.Errorf("%d lookups", n)
 	}
 }
@@ -83,15 +84,15 @@ func TestUnknownTargetThatIsDown(t *testing.T) {
 func TestProbeOfAnUnknownTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConnector(Config{Greeting: greetAuto})
-		credentials := &testCredentials{err: errors.New("asked")}
+		credentials := &connectortest.Answers{Err: errors.New("asked")}
 		client, broker := net.Pipe()
 		defer client.Close()
 		defer broker.Close()
 		ctx, leave := context.WithTimeout(t.Context(), probeTime/2)
 		defer leave()
 		s := &connector.Session{Client: broker, Credentials: credentials, Log: slog.New(slog.DiscardHandler)}
-		if err := c.ServeConn(ctx, s); err != nil || credentials.lookups() != 0 {
-			t.Errorf("%v, %d lookups", err, credentials.lookups())
+		if err := c.ServeConn(ctx, s); err != nil || credentials.Lookups() != 0 {
+			t.Errorf("%v, %d lookups", err, credentials.Lookups())
 		}
 		// Nobody is left waiting for it.
 		ask, answered := c.learned.enquire(t.Context())

@@ -92,7 +92,7 @@ func TestTargetThatRefusesSessions(t *testing.T) {
 			t.Error("resumed")
 		}
 	}
-	if !f.c.resumed.refused {
+	if !f.Connector.resumed.refused {
 		t.Error("the target is asked again and again")
 	}
 }
@@ -107,7 +107,7 @@ func TestSessionsWithClientCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if f.c.resumed.refused {
+	if f.Connector.resumed.refused {
 		t.Error("MariaDB ended a handshake that took a session up")
 	}
 }

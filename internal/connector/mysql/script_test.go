@@ -5,11 +5,12 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"secretless/internal/wire/mysqlwire"
+
+	"secretless/internal/connector/connectortest"
 )
 
 const sesame = "sesame-8731"
@@ -67,64 +68,15 @@ func accessDenied() mysqlwire.ERR {
 	return mysqlwire.ERR{Number: 1045, State: "28000", Message: "Access denied for user 'app'@'localhost' (using password: YES)"}
 }
 
-// fakeTarget is a scripted target; each connection runs script and is closed.
-type fakeTarget struct {
-	listener net.Listener
-	running  sync.WaitGroup
-	mu       sync.Mutex
-	conns    []net.Conn
-}
+// fakeTarget is a scripted target.
+type fakeTarget struct{ *connectortest.Scripted }
 
 func newFakeTarget(t *testing.T, script func(conn net.Conn)) *fakeTarget {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fakeTarget{listener: listener}
-	f.running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			f.mu.Lock()
-			f.conns = append(f.conns, conn)
-			f.mu.Unlock()
-			f.running.Go(func() {
-				defer func() { _ = conn.Close() }()
-				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				script(conn)
-			})
-		}
-	})
-	t.Cleanup(f.close)
-	return f
+	return &fakeTarget{connectortest.NewScripted(t, script)}
 }
 
-func (f *fakeTarget) close() {
-	_ = f.listener.Close()
-	f.mu.Lock()
-	for _, c := range f.conns {
-		_ = c.Close()
-	}
-	f.mu.Unlock()
-	f.running.Wait()
-}
-
-func (f *fakeTarget) port() string {
-	_, port, _ := net.SplitHostPort(f.listener.Addr().String())
-	return port
-}
-
-// creds are credentials for the target, plain unless more says otherwise.
-func (f *fakeTarget) creds(more ...string) map[string]string {
-	out := map[string]string{"host": "127.0.0.1", "port": f.port(), "username": "app", "password": sesame, "sslmode": "disable"}
-	for i := 0; i+1 < len(more); i += 2 {
-		out[more[i]] = more[i+1]
-	}
-	return out
-}
+func (f *fakeTarget) creds(more ...string) map[string]string { return f.Creds(sesame, more...) }
 
 // talk answers the greeting and returns the packet that follows.
 func talk(t *testing.T, f *front, answer []byte) []byte {
@@ -149,7 +101,7 @@ func talk(t *testing.T, f *front, answer []byte) []byte {
 
 func dial(t *testing.T, f *front) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", f.addr())
+	conn, err := net.Dial("tcp", f.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +124,7 @@ func shown(t *testing.T, target *fakeTarget, payload []byte) string {
 	text := fmt.Sprintf("%d %s %s", e.Number, e.State, e.Message)
 	text, _, _ = strings.Cut(text, " (service orders-db, ")
 	if target != nil {
-		text = strings.ReplaceAll(text, ":"+target.port(), ":PORT")
+		text = strings.ReplaceAll(text, ":"+target.Port(), ":PORT")
 	}
 	return text
 }

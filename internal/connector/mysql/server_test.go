@@ -36,7 +36,7 @@ func creds(s *testenv.MariaServer, u testenv.User, more ...string) map[string]st
 // anybody would take.
 func nobody(f *front) *driver.Config {
 	c := driver.NewConfig()
-	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", f.addr(), "nobody", "wrong", testenv.Database
+	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", f.Addr(), "nobody", "wrong", testenv.Database
 	c.Timeout, c.Logger = 10*time.Second, &driver.NopLogger{}
 	return c
 }
@@ -157,10 +157,10 @@ func TestServerFailures(t *testing.T) {
 			if e.Number != test.number || string(e.SQLState[:]) != test.state || !strings.Contains(e.Message, test.contains) {
 				t.Errorf("got  %d %s %s\nwant %d %s …%s…", e.Number, e.SQLState, e.Message, test.number, test.state, test.contains)
 			}
-			if kind := connector.KindOf(f.result(0)); kind != test.kind {
-				t.Errorf("kind %v, want %v (%v)", kind, test.kind, f.result(0))
+			if kind := connector.KindOf(f.Result(0)); kind != test.kind {
+				t.Errorf("kind %v, want %v (%v)", kind, test.kind, f.Result(0))
 			}
-			if p := test.creds["password"]; len(p) > 8 && strings.Contains(err.Error()+f.result(0).Error(), p) {
+			if p := test.creds["password"]; len(p) > 8 && strings.Contains(err.Error()+f.Result(0).Error(), p) {
 				t.Error("the password is in the error")
 			}
 		})
@@ -358,19 +358,19 @@ func TestRotation(t *testing.T) {
 	for _, greeting := range []string{greetLearned, greetTarget} {
 		t.Run(greeting, func(t *testing.T) {
 			f := newFront(t, Config{Greeting: greeting}, old, current)
-			f.credentials.cached = true
+			f.Credentials.Cached = true
 			if _, err := ask(t, nobody(f), "select 'x'"); err != nil {
 				t.Fatal(err)
 			}
-			if c := f.credentials; c.gets != 2 || c.rejected != 1 || c.accepted != 1 {
-				t.Errorf("%d lookups, %d rejected, %d accepted", c.gets, c.rejected, c.accepted)
+			if got := f.Credentials.Counts(); got != "2 lookups, 1 rejected, 1 accepted" {
+				t.Error(got)
 			}
 		})
 	}
 	t.Run("not cached", func(t *testing.T) {
 		f := newFront(t, Config{}, old, current)
-		if _, err := ask(t, nobody(f), "select 'x'"); err == nil || f.credentials.gets != 1 {
-			t.Errorf("%v after %d lookups", err, f.credentials.gets)
+		if _, err := ask(t, nobody(f), "select 'x'"); err == nil || f.Credentials.Lookups() != 1 {
+			t.Errorf("%v after %d lookups", err, f.Credentials.Lookups())
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestCancelQuery(t *testing.T) {
 			t.Run(fmt.Sprint(version, " ", mode), func(t *testing.T) {
 				s := testenv.Postgres(t, testenv.PG{Version: version})
 				f := newFront(t, Config{}, creds(s, s.Users.SCRAM, "sslmode", mode))
-				conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=127.0.0.1 port=%s user=x dbname=app sslmode=disable max_protocol_version=latest", f.port()))
+				conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=127.0.0.1 port=%s user=x dbname=app sslmode=disable max_protocol_version=latest", f.Port()))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -45,7 +45,7 @@ func TestCancelQuery(t *testing.T) {
 				if err := <-failed; !errors.As(err, &pgErr) || pgErr.Code != "57014" {
 					t.Fatalf("the query ended with %v", err)
 				}
-				if n := f.credentials.lookups(); n != 1 {
+				if n := f.Credentials.Lookups(); n != 1 {
 					t.Errorf("%d lookups: a request for a running session needs none", n)
 				}
 			})
@@ -79,7 +79,7 @@ func TestCancelForwarded(t *testing.T) {
 				})
 				f := newFront(t, Config{}, fake.creds())
 				if refuse {
-					f.refuse = &connector.Failure{Kind: connector.KindLimit, Err: errors.New("full")}
+					f.Refuse = &connector.Failure{Kind: connector.KindLimit, Err: errors.New("full")}
 				}
 				if answer := talk(t, f, want); len(answer) > 0 {
 					t.Errorf("answer %q", answer)
@@ -90,7 +90,7 @@ func TestCancelForwarded(t *testing.T) {
 				if whole := <-got; !bytes.Equal(whole, want) {
 					t.Errorf("got %q, want %q", whole, want)
 				}
-				if err := f.result(0); err != nil {
+				if err := f.Result(0); err != nil {
 					t.Error(err)
 				}
 			})
@@ -102,18 +102,18 @@ func TestCancelFails(t *testing.T) {
 	key := []byte{1, 2, 3, 4}
 	t.Run("provider", func(t *testing.T) {
 		f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-		f.credentials.err = errors.New("provider vault is down")
+		f.Credentials.Err = errors.New("provider vault is down")
 		_ = talk(t, f, cancelRequest(t, 1, key))
-		if kind := connector.KindOf(f.result(0)); kind != connector.KindCredentials {
+		if kind := connector.KindOf(f.Result(0)); kind != connector.KindCredentials {
 			t.Errorf("kind %v", kind)
 		}
 	})
 	t.Run("target stalls", func(t *testing.T) {
 		fake := newFakeTarget(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 		f := newFront(t, Config{}, fake.creds())
-		f.handshake = 200 * time.Millisecond
+		f.Handshake = 200 * time.Millisecond
 		_ = talk(t, f, cancelRequest(t, 1, key))
-		if kind := connector.KindOf(f.result(0)); kind != connector.KindTimeout {
+		if kind := connector.KindOf(f.Result(0)); kind != connector.KindTimeout {
 			t.Errorf("kind %v", kind)
 		}
 	})
@@ -142,7 +142,7 @@ func TestCancelFollowsSession(t *testing.T) {
 	if _, err := io.ReadFull(conn, make([]byte, len(welcome(t)))); err != nil {
 		t.Fatal(err)
 	}
-	_ = f.result(0)
+	_ = f.Result(0)
 	want := cancelRequest(t, 7, []byte{1, 2, 3, 4}) // the key in welcome
 	_ = talk(t, f, want)
 	if whole := <-got; !bytes.Equal(whole, want) {
@@ -150,7 +150,7 @@ func TestCancelFollowsSession(t *testing.T) {
 	}
 	_ = conn.Close()
 	for range 500 {
-		if _, known := f.c.sessions.find(&pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}); !known {
+		if _, known := f.Connector.sessions.find(&pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}); !known {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

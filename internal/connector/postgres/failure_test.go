@@ -60,10 +60,10 @@ func TestServerFailures(t *testing.T) {
 			if pgErr.Code != test.code || !strings.Contains(pgErr.Message, test.contains) {
 				t.Errorf("got %s %s\nwant %s …%s…", pgErr.Code, pgErr.Message, test.code, test.contains)
 			}
-			if kind := connector.KindOf(f.result(0)); kind != test.kind {
-				t.Errorf("kind %v, want %v (%v)", kind, test.kind, f.result(0))
+			if kind := connector.KindOf(f.Result(0)); kind != test.kind {
+				t.Errorf("kind %v, want %v (%v)", kind, test.kind, f.Result(0))
 			}
-			if p := test.creds["password"]; len(p) > 8 && strings.Contains(err.Error()+f.result(0).Error(), p) {
+			if p := test.creds["password"]; len(p) > 8 && strings.Contains(err.Error()+f.Result(0).Error(), p) {
 				t.Error("the password is in the error")
 			}
 		})
@@ -126,21 +126,21 @@ func TestRotation(t *testing.T) {
 	old, current := creds(s, s.Users.SCRAM, "password", "yesterday"), creds(s, s.Users.SCRAM)
 	t.Run("cached", func(t *testing.T) {
 		f := newFront(t, Config{}, old, current)
-		f.credentials.cached = true
+		f.Credentials.Cached = true
 		if _, err := ask(t, f, "select 'x'"); err != nil {
 			t.Fatal(err)
 		}
-		if c := f.credentials; c.gets != 2 || c.rejected != 1 || c.accepted != 1 {
-			t.Errorf("%d lookups, %d rejected, %d accepted", c.gets, c.rejected, c.accepted)
+		if got := f.Credentials.Counts(); got != "2 lookups, 1 rejected, 1 accepted" {
+			t.Error(got)
 		}
-		if n := f.c.keys.byUse.Len(); n != 1 {
+		if n := f.Connector.keys.byUse.Len(); n != 1 {
 			t.Errorf("keys of %d passwords are kept, want those of the good one only", n)
 		}
 	})
 	t.Run("not cached", func(t *testing.T) {
 		f := newFront(t, Config{}, old, current)
-		if _, err := ask(t, f, "select 'x'"); err == nil || f.credentials.gets != 1 {
-			t.Errorf("%v after %d lookups", err, f.credentials.gets)
+		if _, err := ask(t, f, "select 'x'"); err == nil || f.Credentials.Lookups() != 1 {
+			t.Errorf("%v after %d lookups", err, f.Credentials.Lookups())
 		}
 	})
 }
@@ -160,7 +160,7 @@ func TestNativeError(t *testing.T) {
 			if got := talk(t, f, plainStartup); string(got) != string(sent) {
 				t.Errorf("got  %q\nwant %q", got, sent)
 			}
-			err := f.result(0)
+			err := f.Result(0)
 			failure, ok := errors.AsType[*connector.Failure](err)
 			native, isNative := failure.Native.(*TargetError)
 			if !ok || !isNative || native.Code != "53300" || !strings.Contains(err.Error(), "sorry, too many clients already (SQLSTATE 53300)") {
@@ -172,7 +172,7 @@ func TestNativeError(t *testing.T) {
 
 func TestProviderFailure(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-	f.credentials.err = errors.New("provider vault: database/creds/orders: permission denied")
+	f.Credentials.Err = errors.New("provider vault: database/creds/orders: permission denied")
 	want := "08004 secretless: provider vault: database/creds/orders: permission denied"
 	if got := shown(t, nil, talk(t, f, plainStartup)); got != want {
 		t.Error(got)

@@ -178,7 +178,7 @@ func TestHostileTarget(t *testing.T) {
 			if got := shown(t, fake, answer); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
-			if err := f.result(0); connector.KindOf(err) != test.kind {
+			if err := f.Result(0); connector.KindOf(err) != test.kind {
 				t.Errorf("kind %v, want %v (%v)", connector.KindOf(err), test.kind, err)
 			}
 			if bytes.Contains(answer, []byte("sesame-8731")) {
@@ -226,7 +226,7 @@ func TestTargetRepeatsPassword(t *testing.T) {
 	if got := shown(t, fake, talk(t, f, plainStartup)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if err := f.result(0); strings.Contains(err.Error(), "sesame") {
+	if err := f.Result(0); strings.Contains(err.Error(), "sesame") {
 		t.Errorf("the password is in the error: %v", err)
 	}
 }
@@ -244,11 +244,11 @@ func TestStallingTarget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fake := newFakeTarget(t, stall)
 			f := newFront(t, Config{}, fake.creds("sslmode", test.mode))
-			f.handshake, f.connect = 400*time.Millisecond, 300*time.Millisecond
+			f.Handshake, f.Connect = 400*time.Millisecond, 300*time.Millisecond
 			if got := shown(t, fake, talk(t, f, plainStartup)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
-			if kind := connector.KindOf(f.result(0)); kind != connector.KindTimeout {
+			if kind := connector.KindOf(f.Result(0)); kind != connector.KindTimeout {
 				t.Errorf("kind %v", kind)
 			}
 		})
@@ -266,7 +266,7 @@ func TestStopDuringLogin(t *testing.T) {
 	conn := dial(t, f)
 	_, _ = conn.Write(plainStartup)
 	<-reached
-	f.stop(io.ErrClosedPipe)
+	f.Stop(io.ErrClosedPipe)
 	answer, _ := io.ReadAll(conn)
 	if got := shown(t, fake, answer); got != "57P03 secretless: logging in: the service stops" {
 		t.Error(got)

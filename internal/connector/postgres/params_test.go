@@ -105,7 +105,7 @@ func TestReplication(t *testing.T) {
 	s := testenv.Postgres(t, testenv.PG{})
 	f := newFront(t, Config{}, creds(s, s.Users.SCRAM))
 	for _, mode := range []string{"true", "database"} {
-		conn, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=127.0.0.1 port=%s user=x dbname=app sslmode=disable replication=%s", f.port(), mode))
+		conn, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=127.0.0.1 port=%s user=x dbname=app sslmode=disable replication=%s", f.Port(), mode))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,11 +6,12 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"secretless/internal/connector/connectortest"
 )
 
 // startupPacket is a startup packet with names and values in turn.
@@ -52,60 +53,15 @@ func welcome(t testing.TB) []byte {
 		&pgproto3.ReadyForQuery{TxStatus: 'I'})
 }
 
-// fakeTarget is a scripted target; each connection runs script and is closed.
-type fakeTarget struct {
-	listener net.Listener
-	running  sync.WaitGroup
-	mu       sync.Mutex
-	conns    []net.Conn
-}
+// fakeTarget is a scripted target.
+type fakeTarget struct{ *connectortest.Scripted }
 
 func newFakeTarget(t *testing.T, script func(conn net.Conn)) *fakeTarget {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fakeTarget{listener: listener}
-	f.running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			f.mu.Lock()
-			f.conns = append(f.conns, conn)
-			f.mu.Unlock()
-			f.running.Go(func() {
-				defer func() { _ = conn.Close() }()
-				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				script(conn)
-			})
-		}
-	})
-	t.Cleanup(f.close)
-	return f
+	return &fakeTarget{connectortest.NewScripted(t, script)}
 }
 
-func (f *fakeTarget) close() {
-	_ = f.listener.Close()
-	f.mu.Lock()
-	for _, c := range f.conns {
-		_ = c.Close()
-	}
-	f.mu.Unlock()
-	f.running.Wait()
-}
-
-// creds are credentials for the target, plain unless more says otherwise.
-func (f *fakeTarget) creds(more ...string) map[string]string {
-	_, port, _ := net.SplitHostPort(f.listener.Addr().String())
-	out := map[string]string{"host": "127.0.0.1", "port": port, "username": "app", "password": "sesame-8731", "sslmode": "disable"}
-	for i := 0; i+1 < len(more); i += 2 {
-		out[more[i]] = more[i+1]
-	}
-	return out
-}
+func (f *fakeTarget) creds(more ...string) map[string]string { return f.Creds("sesame-8731", more...) }
 
 // readPacket reads one startup packet, length word included.
 func readPacket(conn net.Conn) ([]byte, error) {
@@ -155,7 +111,7 @@ func talk(t *testing.T, f *front, says []byte) []byte {
 
 func dial(t *testing.T, f *front) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", f.addr())
+	conn, err := net.Dial("tcp", f.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,8 +133,7 @@ func shown(t *testing.T, target *fakeTarget, answer []byte) string {
 	}
 	text := e.Code + " " + e.Message
 	if target != nil {
-		_, port, _ := net.SplitHostPort(target.listener.Addr().String())
-		text = strings.ReplaceAll(text, ":"+port, ":PORT")
+		text = strings.ReplaceAll(text, ":"+target.Port(), ":PORT")
 	}
 	return text
 }

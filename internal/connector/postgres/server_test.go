@@ -31,7 +31,7 @@ func creds(s *testenv.Server, u testenv.User, more ...string) map[string]string 
 // ask logs in through the front as somebody else and returns one value.
 func ask(t *testing.T, f *front, query string, options ...string) (string, error) {
 	t.Helper()
-	dsn := fmt.Sprintf("host=127.0.0.1 port=%s user=nobody password=wrong dbname=%s sslmode=disable", f.port(), testenv.Database)
+	dsn := fmt.Sprintf("host=127.0.0.1 port=%s user=nobody password=wrong dbname=%s sslmode=disable", f.Port(), testenv.Database)
 	for _, o := range options {
 		dsn += " " + o
 	}

@@ -54,10 +54,10 @@ func TestGreetingRefused(t *testing.T) {
 			if got := shown(t, nil, talk(t, f, test.says)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
-			if kind := connector.KindOf(f.result(0)); kind != connector.KindProtocol {
+			if kind := connector.KindOf(f.Result(0)); kind != connector.KindProtocol {
 				t.Errorf("kind %v", kind)
 			}
-			if n := f.credentials.lookups(); n != 0 {
+			if n := f.Credentials.Lookups(); n != 0 {
 				t.Errorf("%d lookups", n)
 			}
 		})
@@ -78,25 +78,25 @@ func TestErrorBytes(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-	f.handshake = 200 * time.Millisecond
+	f.Handshake = 200 * time.Millisecond
 	_ = dial(t, f).Close()
-	if err := f.result(0); err != nil {
+	if err := f.Result(0); err != nil {
 		t.Errorf("a client that closes: %v", err)
 	}
 	if answer := talk(t, f, nil); len(answer) > 0 {
 		t.Errorf("a silent client was told %q", answer)
 	}
-	if err := f.result(1); err != nil {
+	if err := f.Result(1); err != nil {
 		t.Errorf("a silent client: %v", err)
 	}
-	if n := f.credentials.lookups(); n != 0 {
+	if n := f.Credentials.Lookups(); n != 0 {
 		t.Errorf("%d lookups", n)
 	}
 }
 
 func TestSlowClient(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-	f.handshake = 200 * time.Millisecond
+	f.Handshake = 200 * time.Millisecond
 	want := "08001 secretless: the client did not complete its startup packet in time"
 	if got := shown(t, nil, talk(t, f, plainStartup[:9])); got != want {
 		t.Errorf("got %s", got)
@@ -104,7 +104,7 @@ func TestSlowClient(t *testing.T) {
 	conn := dial(t, f)
 	_, _ = conn.Write(plainStartup[:9])
 	_ = conn.Close()
-	if kind := connector.KindOf(f.result(1)); kind != connector.KindClientGone {
+	if kind := connector.KindOf(f.Result(1)); kind != connector.KindClientGone {
 		t.Errorf("kind %v", kind)
 	}
 }
@@ -181,7 +181,7 @@ func TestClientTLS(t *testing.T) {
 	}
 	newTLSFront := func(t *testing.T) *front {
 		f := newFront(t, Config{}, fake.creds())
-		f.clientTLS = config
+		f.ClientTLS = config
 		return f
 	}
 	asked := func(t *testing.T, f *front) net.Conn {
@@ -203,7 +203,7 @@ func TestClientTLS(t *testing.T) {
 		f := newTLSFront(t)
 		conn := tls.Client(dial(t, f), clientConfig(ca))
 		_ = conn.Handshake()
-		if err := f.result(0); connector.KindOf(err) != connector.KindProtocol || !strings.Contains(err.Error(), "ALPN") {
+		if err := f.Result(0); connector.KindOf(err) != connector.KindProtocol || !strings.Contains(err.Error(), "ALPN") {
 			t.Error(err)
 		}
 	})
@@ -237,7 +237,7 @@ func TestClientTLS(t *testing.T) {
 		conn := asked(t, f)
 		_, _ = conn.Write(plainStartup)
 		_, _ = io.ReadAll(conn)
-		if kind := connector.KindOf(f.result(0)); kind != connector.KindProtocol {
+		if kind := connector.KindOf(f.Result(0)); kind != connector.KindProtocol {
 			t.Errorf("kind %v", kind)
 		}
 	})
@@ -248,17 +248,17 @@ func TestClientCertificateDemanded(t *testing.T) {
 	fake := newFakeTarget(t, say(welcome(t)))
 	f := newFront(t, Config{}, fake.creds())
 	var ca *testenv.PKI
-	f.clientTLS, ca = serverTLS(t, true)
+	f.ClientTLS, ca = serverTLS(t, true)
 	want := "28000 secretless: this service demands TLS with a client certificate; connect with sslmode=require, sslcert and sslkey"
 	if got := shown(t, nil, talk(t, f, plainStartup)); got != want {
 		t.Errorf("got %s", got)
 	}
 	cancel, _ := (&pgproto3.CancelRequest{ProcessID: 1, SecretKey: []byte{1, 2, 3, 4}}).Encode(nil)
 	_ = talk(t, f, cancel)
-	if kind := connector.KindOf(f.result(1)); kind != connector.KindProtocol {
+	if kind := connector.KindOf(f.Result(1)); kind != connector.KindProtocol {
 		t.Errorf("an unknown cancel request without certificate: kind %v", kind)
 	}
-	if n := f.credentials.lookups(); n != 0 {
+	if n := f.Credentials.Lookups(); n != 0 {
 		t.Errorf("%d lookups", n)
 	}
 	pair := ca.Client(t, "somebody")
@@ -329,16 +329,16 @@ func TestEarlyBytesDuringLogin(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
-	f.refuse = &connector.Failure{Kind: connector.KindLimit, Err: errors.New("service orders-db has its 5 connections; raise limits.connections")}
+	f.Refuse = &connector.Failure{Kind: connector.KindLimit, Err: errors.New("service orders-db has its 5 connections; raise limits.connections")}
 	want := "53300 secretless: service orders-db has its 5 connections; raise limits.connections"
 	if got := shown(t, nil, talk(t, f, plainStartup)); got != want {
 		t.Errorf("got %s", got)
 	}
 	_ = dial(t, f).Close()
-	if err := f.result(1); err != nil {
+	if err := f.Result(1); err != nil {
 		t.Errorf("a probe: %v", err)
 	}
-	if n := f.credentials.lookups(); n != 0 {
+	if n := f.Credentials.Lookups(); n != 0 {
 		t.Errorf("%d lookups", n)
 	}
 }
