@@ -1,7 +1,7 @@
 // Package testenv gives tests real servers and clients: private PostgreSQL
 // servers of several versions, MariaDB, a front for it that logs in as MySQL 8
-// does, a certificate authority, and the programs and drivers that talk to
-// them. Only tests import it.
+// does, OpenSSH's server, a certificate authority, and the programs and drivers
+// that talk to them. Only tests import it.
 //
 // A package that uses servers calls Main from its TestMain. Servers start when
 // a test first asks for them, are shared by the tests of one process, and end
@@ -31,6 +31,7 @@ type environment struct {
 	running map[stopper]struct{}
 	mariadb mariadbServers
 	facade  facades
+	sshd    sshServers
 }
 
 // stopper is a server of any kind.
@@ -44,6 +45,7 @@ var env = &environment{
 	running: map[stopper]struct{}{},
 	mariadb: mariadbServers{shared: map[Maria]*once[*MariaServer]{}},
 	facade:  facades{shared: map[Facade]*once[*FacadeServer]{}},
+	sshd:    sshServers{shared: map[SSH]*once[*SSHServer]{}},
 }
 
 // Main runs the tests, stops every server, and fails the run if goroutines are
