@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"secretless/internal/connector"
 	"secretless/internal/testenv"
 	"secretless/internal/wire/mysqlwire"
 )
@@ -58,6 +59,21 @@ func TestClientsWithCertificates(t *testing.T) {
 	// Half of the answer in plain text, and no TLS at all.
 	if n := f.Credentials.Lookups(); n != 1 {
 		t.Errorf("%d lookups, want that of the client with a certificate", n)
+	}
+}
+
+// Who does not show the certificate is told that and nothing of the target,
+// also where the target had to be asked first and is down.
+func TestWithoutCertificateNothingOfTheTargetIsTold(t *testing.T) {
+	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1", "port": "1", "username": "a"})
+	listenerTLS(t, f, tls.RequireAndVerifyClientCert)
+	want := "3159 HY000 secretless: this service demands TLS with a client certificate; connect with the driver's options for TLS, a certificate and a key"
+	if got := shown(t, nil, talk(t, f, plainResponse().packet(1))); got != want {
+		t.Error(got)
+	}
+	// The log has both.
+	if err := f.Result(0); connector.KindOf(err) != connector.KindConnect || !strings.Contains(err.Error(), "demands TLS") {
+		t.Error(err)
 	}
 }
 

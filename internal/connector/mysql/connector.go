@@ -42,8 +42,12 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 	case !client.greeted && ctx.Err() == nil && database.ToTell(err) != nil:
 		// An error in place of the greeting has no SQLSTATE, and newer clients
 		// warn that it may be forged: it came before they could ask for TLS.
-		if late := client.greet(c.learned.greeting(c.config)); errors.Is(late, errProbe) {
+		late := client.greet(c.learned.greeting(c.config))
+		switch {
+		case errors.Is(late, errProbe):
 			return err
+		case late != nil: // a client that may not be let in hears nothing of the target
+			return errors.Join(err, client.told(late))
 		}
 	}
 	return client.told(err)

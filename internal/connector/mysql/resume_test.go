@@ -2,8 +2,12 @@ package mysql
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"secretless/internal/secret"
 	"secretless/internal/testenv"
@@ -13,9 +17,15 @@ import (
 // tlsTarget is a target that shows a certificate and counts the sessions that
 // were taken up.
 func tlsTarget(t *testing.T, config *tls.Config, resumed chan<- bool) *fakeTarget {
-	return newFakeTarget(t, func(conn net.Conn) {
+	return newFakeTarget(t, tlsScript(config, resumed))
+}
+
+func offersTLS(h *mysqlwire.HandshakeV10) { h.Capabilities |= mysqlwire.ClientSSL }
+
+func tlsScript(config *tls.Config, resumed chan<- bool) func(net.Conn) {
+	return func(conn net.Conn) {
 		p := newPeer(conn)
-		_ = p.send(greeted(func(h *mysqlwire.HandshakeV10) { h.Capabilities |= mysqlwire.ClientSSL }))
+		_ = p.send(greeted(offersTLS))
 		if _, err := p.next(); err != nil {
 			return
 		}
@@ -30,7 +40,7 @@ func tlsTarget(t *testing.T, config *tls.Config, resumed chan<- bool) *fakeTarge
 		}
 		_ = p.send(mysqlwire.OK{Status: 2}.Append(nil, 3))
 		_, _ = p.next()
-	})
+	}
 }
 
 func serverTLS(t *testing.T) *tls.Config {
@@ -121,5 +131,47 @@ func TestEveryCredentialOfTLSCounts(t *testing.T) {
 			t.Errorf("%s counts like %s", name, other)
 		}
 		seen[digest] = name
+	}
+}
+
+// A target that does not answer in time has not refused a session: it gets one
+// connect timeout, not two, and its sessions are taken up later.
+func TestSlowHandshakeIsNoRefusal(t *testing.T) {
+	resumed := make(chan bool, 1)
+	var slow atomic.Bool
+	quick := tlsScript(serverTLS(t), resumed)
+	fake := newFakeTarget(t, func(conn net.Conn) {
+		if !slow.Load() {
+			quick(conn)
+			return
+		}
+		p := newPeer(conn)
+		_ = p.send(greeted(offersTLS))
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	f := newFront(t, Config{}, fake.creds("sslmode", "require"))
+	f.Connect = 300 * time.Millisecond
+	if payload := talk(t, f, plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+		t.Fatalf("%q", payload)
+	}
+	<-resumed
+	slow.Store(true)
+	want := "1159 08S01 secretless: TLS with the target 127.0.0.1:PORT: handshake did not end in time"
+	if got := shown(t, fake, talk(t, f, plainResponse().packet(1))); !strings.HasPrefix(got, want) {
+		t.Error(got)
+	}
+	if n := fake.Connections(); n != 2 {
+		t.Errorf("%d connections for two logins", n)
+	}
+	slow.Store(false)
+	// A handshake that failed has used its session up; the one after it has a
+	// new one.
+	for _, want := range []bool{false, true} {
+		if payload := talk(t, f, plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+			t.Fatalf("%q", payload)
+		}
+		if got := <-resumed; got != want {
+			t.Errorf("resumed: %v, want %v", got, want)
+		}
 	}
 }

@@ -88,7 +88,7 @@ func (l *login) encrypt(ctx context.Context) error {
 		}
 		return plan.Encrypt(ctx, l.conn)
 	})
-	if err != nil && ctx.Err() == nil && l.sessions.failed() {
+	if connector.KindOf(err) == connector.KindTLS && l.sessions.failed() {
 		return errNotResumed
 	}
 	if err != nil {
