@@ -166,24 +166,40 @@ func TestRequireAuthSendsNothing(t *testing.T) {
 	}
 }
 
-// A target that was given the password does not get it into an error.
+// A target that was given the password, encrypted with its key or over TLS,
+// does not get it into an error.
 func TestErrorThatRepeatsThePassword(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fake := newFakeTarget(t, func(conn net.Conn) {
-		p := newPeer(conn)
-		_ = p.send(withPlugin(pluginSHA256))
-		_, _ = p.next()
-		_ = p.send(mysqlwire.AppendAuthMoreData(nil, 2, publicKey(t, &key.PublicKey)...))
-		_, _ = p.next()
-		_ = p.send(mysqlwire.ERR{Number: 1045, State: "28000", Message: "no access with " + sesame}.Append(nil, 4))
-	})
-	f := newFront(t, Config{}, fake.creds())
-	want := "1045 28000 secretless: logging in: the target 127.0.0.1:PORT refused with an error that repeats the password, which is withheld"
-	if got := shown(t, fake, talk(t, f, plainResponse().packet(1))); got != want {
-		t.Error(got)
+	repeated := mysqlwire.ERR{Number: 1045, State: "28000", Message: "no access with " + sesame}
+	for mode, script := range map[string]func(net.Conn){
+		"disable": func(conn net.Conn) {
+			p := newPeer(conn)
+			_ = p.send(withPlugin(pluginSHA256))
+			_, _ = p.next()
+			_ = p.send(mysqlwire.AppendAuthMoreData(nil, 2, publicKey(t, &key.PublicKey)...))
+			_, _ = p.next()
+			_ = p.send(repeated.Append(nil, 4))
+		},
+		"require": overTLS(serverTLS(t), func(p *peer) {
+			_ = p.send(switchTo(pluginClear, "", 3))
+			if payload, err := p.next(); err != nil || string(payload) != sesame+"\x00" {
+				t.Errorf("%q, %v", payload, err)
+			}
+			_ = p.send(repeated.Append(nil, 5))
+		}),
+	} {
+		fake := newFakeTarget(t, script)
+		f := newFront(t, Config{}, fake.creds("sslmode", mode))
+		want := "1045 28000 secretless: logging in: the target 127.0.0.1:PORT refused with an error that repeats the password, which is withheld"
+		if got := shown(t, fake, talk(t, f, plainResponse().packet(1))); got != want {
+			t.Errorf("%s: %s", mode, got)
+		}
+		if err := f.Result(0); strings.Contains(err.Error(), sesame) {
+			t.Errorf("%s: the log has the password: %v", mode, err)
+		}
 	}
 }
 
