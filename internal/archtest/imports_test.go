@@ -59,7 +59,7 @@ var rules = []rule{
 	{"internal/connector/sshkey", []string{"internal/secret"}, "keys and host keys are read for the SSH connectors, which know who connects to what"},
 	{
 		"internal/connector/ssh",
-		[]string{"internal/connector", "internal/connector/sshkey", "internal/secret", "internal/target", "internal/wire/*", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/connector/sshkey", "internal/secret", "internal/target", "internal/wire/*", "own"},
 		"a connector depends on the contract, what it shares with its sister, and its codec",
 	},
 	{

@@ -8,6 +8,7 @@ import (
 	"secretless/internal/connector/mssql"
 	"secretless/internal/connector/mysql"
 	"secretless/internal/connector/postgres"
+	"secretless/internal/connector/ssh"
 	"secretless/internal/provider"
 	"secretless/internal/provider/env"
 	"secretless/internal/provider/file"
@@ -20,6 +21,7 @@ func Connectors() map[string]connector.Definition {
 		"mssql": mssql.Definition(),
 		"mysql": mysql.Definition(),
 		"pg":    postgres.Definition(),
+		"ssh":   ssh.Definition(),
 	}
 }
 

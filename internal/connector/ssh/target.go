@@ -1,0 +1,98 @@
+package ssh
+
+import (
+	"context"
+	"net"
+
+	"golang.org/x/crypto/ssh"
+
+	"secretless/internal/connector"
+	"secretless/internal/connector/database"
+	"secretless/internal/secret"
+	"secretless/internal/target"
+)
+
+// upstream is a target that was logged in to.
+type upstream struct {
+	side
+	banners []string
+}
+
+// maxBanners bounds the texts of a target before its login, in bytes.
+const maxBanners = 64 << 10
+
+// login is one attempt to log in to a target. Its methods run one after the
+// other, in the library's handshake.
+type login struct {
+	settings settings
+	banners  []string
+	shown    int   // bytes of banners
+	hostKey  error // why the target's key was not taken
+	keyed    bool  // the key exchange came to an end
+	tried    []string
+	offered  []string
+}
+
+// logIn opens a connection to the target of set for the client's user. What it
+// returns is the caller's to close.
+func logIn(ctx context.Context, s *connector.Session, set *secret.Set, user string) (*upstream, error) {
+	settings, err := readSettings(set, user)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := database.Within(ctx, s, database.Plan{Address: settings.address}.Dial)
+	if err != nil {
+		return nil, err
+	}
+	l := &login{settings: settings}
+	out, err := l.run(ctx, conn)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return out, nil
+}
+
+func (l *login) run(ctx context.Context, conn net.Conn) (*upstream, error) {
+	defer target.Watch(ctx, conn)()
+	client, channels, requests, err := ssh.NewClientConn(conn, l.settings.address.String(), l.config())
+	if err != nil {
+		return nil, l.failure(ctx, err)
+	}
+	// The transport keeps the callbacks of l for the next key exchange; the
+	// key and the password are not for keeping.
+	l.settings.signer, l.settings.password = nil, secret.Value{}
+	return &upstream{side{client, channels, requests}, l.banners}, nil
+}
+
+func (l *login) config() *ssh.ClientConfig {
+	return &ssh.ClientConfig{
+		Config:            algorithms(),
+		User:              l.settings.user,
+		Auth:              l.settings.methods(),
+		ClientVersion:     version,
+		HostKeyAlgorithms: l.settings.hostKeys.Algorithms(l.settings.address.String()),
+		HostKeyCallback: func(address string, remote net.Addr, key ssh.PublicKey) error {
+			l.hostKey = l.settings.hostKeys.Check(address, remote, key)
+			l.keyed = l.hostKey == nil
+			return l.hostKey
+		},
+		BannerCallback: l.banner,
+		AuthCallback:   l.progress,
+	}
+}
+
+// banner keeps a text of the target's for the client, who sees it when the
+// login has succeeded.
+func (l *login) banner(text string) error {
+	if l.shown += len(text); l.shown <= maxBanners {
+		l.banners = append(l.banners, text)
+	}
+	return nil
+}
+
+// progress notes what was tried, for the message when nothing is left to try.
+func (l *login) progress(a *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	l.tried, l.offered = a.TriedMethods, a.AllowedMethods
+	return nil, nil
+}
