@@ -178,7 +178,9 @@ func TestCheckClientGone(t *testing.T) {
 // A listener on the client's port must not be taken for the client.
 func TestCheckClientGoneListenerInstead(t *testing.T) {
 	ln := listen(t, "tcp4")
-	c, err := net.Dial("tcp4", ln.Addr().String())
+	// An address of its own, on which nobody else takes the port meanwhile.
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 77)}}
+	c, err := from.Dial("tcp4", ln.Addr().String())
 	must(t, err)
 	conn := accept(t, ln)
 	must(t, c.(*net.TCPConn).SetLinger(0))
