@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"unicode"
 
 	"secretless/internal/connector"
 	"secretless/internal/target"
@@ -120,10 +121,11 @@ func IsTimeout(err error) bool {
 // maxErrorText bounds what of a target's text gets into a message of ours.
 const maxErrorText = 300
 
-// Clean makes a peer's text fit for a message field and a log line.
+// Clean makes a peer's text fit for a message field, a log line and the
+// terminal that shows it: what is not printed becomes a blank.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

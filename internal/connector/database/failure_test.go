@@ -85,4 +85,9 @@ func TestQuoteIsBoundedAndPrintable(t *testing.T) {
 	if !strings.HasPrefix(got, "a b c?é") || len(got) > 310 || !strings.HasSuffix(got, "é…") {
 		t.Errorf("got %q", got)
 	}
+	// Other scripts' control characters steer terminals as well: CSI as one
+	// character, the reversal of the writing direction, a line's end.
+	if got := database.Quote("a\u009b2J\u202eb\u2028c Ω日"); got != "a 2J b c Ω日" {
+		t.Errorf("got %q", got)
+	}
 }

@@ -166,6 +166,43 @@ func TestRequireAuthSendsNothing(t *testing.T) {
 	}
 }
 
+// A plugin that requireAuth rules out is not gone on with either: over TLS its
+// next step would be the password itself. Nor is the password sent twice.
+func TestFullAuthenticationIsNotToBeHadByAsking(t *testing.T) {
+	full := func(sequence byte) []byte { return mysqlwire.AppendAuthMoreData(nil, sequence, performFullAuth) }
+	caching := func(h *mysqlwire.HandshakeV10) { h.Plugin = pluginCaching; offersTLS(h) }
+	for name, test := range map[string]struct {
+		requireAuth []string
+		sent        int // passwords
+		want        string
+	}{
+		"ruled out": {[]string{pluginNative}, 0, "1105 08004 secretless: logging in: the target 127.0.0.1:PORT asks for caching_sha2_password, which requireAuth does not list; somebody may be in the middle, or the list is too short"},
+		"twice":     {nil, 1, "1043 08S01 secretless: logging in: the target 127.0.0.1:PORT sent data that caching_sha2_password does not expect"},
+	} {
+		sent := make(chan int, 1)
+		fake := newFakeTarget(t, overTLS(serverTLS(t), caching, func(p *peer) {
+			n := 0
+			for p.send(full(p.sequence+1)) == nil {
+				payload, err := p.next()
+				if err != nil {
+					break
+				}
+				if string(payload) == sesame+"\x00" {
+					n++
+				}
+			}
+			sent <- n
+		}))
+		f := newFront(t, Config{RequireAuth: test.requireAuth}, fake.creds("sslmode", "require"))
+		if got := shown(t, fake, talk(t, f, plainResponse().packet(1))); got != test.want {
+			t.Errorf("%s: %s", name, got)
+		}
+		if n := <-sent; n != test.sent {
+			t.Errorf("%s: the password was sent %d times", name, n)
+		}
+	}
+}
+
 // A target that was given the password, encrypted with its key or over TLS,
 // does not get it into an error.
 func TestErrorThatRepeatsThePassword(t *testing.T) {
@@ -183,7 +220,7 @@ func TestErrorThatRepeatsThePassword(t *testing.T) {
 			_, _ = p.next()
 			_ = p.send(repeated.Append(nil, 4))
 		},
-		"require": overTLS(serverTLS(t), func(p *peer) {
+		"require": overTLS(serverTLS(t), offersTLS, func(p *peer) {
 			_ = p.send(switchTo(pluginClear, "", 3))
 			if payload, err := p.next(); err != nil || string(payload) != sesame+"\x00" {
 				t.Errorf("%q, %v", payload, err)

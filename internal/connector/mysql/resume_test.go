@@ -23,7 +23,7 @@ func tlsTarget(t *testing.T, config *tls.Config, resumed chan<- bool) *fakeTarge
 func offersTLS(h *mysqlwire.HandshakeV10) { h.Capabilities |= mysqlwire.ClientSSL }
 
 func tlsScript(config *tls.Config, resumed chan<- bool) func(net.Conn) {
-	return overTLS(config, func(p *peer) {
+	return overTLS(config, offersTLS, func(p *peer) {
 		resumed <- p.conn.(*tls.Conn).ConnectionState().DidResume
 		_ = p.send(mysqlwire.OK{Status: 2}.Append(nil, 3))
 		_, _ = p.next()
@@ -31,10 +31,10 @@ func tlsScript(config *tls.Config, resumed chan<- bool) func(net.Conn) {
 }
 
 // overTLS is a target up to the login, which it leaves to then.
-func overTLS(config *tls.Config, then func(*peer)) func(net.Conn) {
+func overTLS(config *tls.Config, greeting func(*mysqlwire.HandshakeV10), then func(*peer)) func(net.Conn) {
 	return func(conn net.Conn) {
 		p := newPeer(conn)
-		_ = p.send(greeted(offersTLS))
+		_ = p.send(greeted(greeting))
 		if _, err := p.next(); err != nil {
 			return
 		}
