@@ -349,3 +349,34 @@ func (c *tapped) Read(p []byte) (int, error) {
 	c.seen.Write(p[:n])
 	return n, err
 }
+
+// keeper is a connection that keeps what it was given to write, not a copy.
+type keeper struct {
+	scripted
+	kept [][]byte
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	k.kept = append(k.kept, p)
+	return len(p), nil
+}
+
+// LOGIN7 carries the password hardly hidden: it does not stay in memory.
+func TestLogin7IsWiped(t *testing.T) {
+	conn := &keeper{}
+	request := clientLogin()
+	request.Password, _ = tds.ObfuscatePassword([]byte(testPassword))
+	password := request.Password
+	if err := send(conn, &request); err != nil {
+		t.Fatal(err)
+	}
+	kept := append(conn.kept, password)
+	if len(kept) != 2 || len(kept[0]) < 100 {
+		t.Fatalf("%q", kept)
+	}
+	for _, b := range kept {
+		if !bytes.Equal(b, make([]byte, len(b))) {
+			t.Errorf("kept %x", b)
+		}
+	}
+}

@@ -166,6 +166,31 @@ func TestRequireAuthSendsNothing(t *testing.T) {
 	}
 }
 
+// The challenge of a greeting is too short for client_ed25519: a target whose
+// default that is gets the answer of another plugin and asks again.
+func TestGreetingForEd25519(t *testing.T) {
+	answers := make(chan mysqlwire.HandshakeResponse41, 1)
+	fake := newFakeTarget(t, func(conn net.Conn) {
+		p := newPeer(conn)
+		_ = p.send(withPlugin(pluginEd25519))
+		payload, _ := p.next()
+		r, _ := mysqlwire.ParseHandshakeResponse41(payload)
+		answers <- r
+		_ = p.send(switchTo(pluginEd25519, strings.Repeat("x", ed25519Challenge), 2))
+		if signature, err := p.next(); err != nil || len(signature) != 64 {
+			t.Errorf("answered %q, %v", signature, err)
+		}
+		_ = p.send(mysqlwire.OK{Status: autocommit}.Append(nil, 4))
+		_, _ = p.next()
+	})
+	if payload := talk(t, newFront(t, Config{}, fake.creds()), plainResponse().packet(1)); mysqlwire.KindOf(payload) != mysqlwire.KindOK {
+		t.Errorf("%q", payload)
+	}
+	if r := <-answers; r.Plugin != pluginNative || len(r.AuthResponse) != 20 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A plugin that requireAuth rules out is not gone on with either: over TLS its
 // next step would be the password itself. Nor is the password sent twice.
 func TestFullAuthenticationIsNotToBeHadByAsking(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"secretless/internal/connector"
+	"secretless/internal/secret"
 	"secretless/internal/wire/mysqlwire"
 	"secretless/internal/wire/readahead"
 )
@@ -58,4 +60,41 @@ func FuzzNextPacket(f *testing.F) {
 			at += mysqlwire.HeaderSize + len(got)
 		}
 	})
+}
+
+// keeper is a connection that keeps what it was given to write, not a copy.
+type keeper struct {
+	scripted
+	kept [][]byte
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	k.kept = append(k.kept, p)
+	return len(p), nil
+}
+
+// What is sent to a target may be a password, and does not stay in memory;
+// neither does a client's.
+func TestPacketsAreWiped(t *testing.T) {
+	conn := &keeper{}
+	l := &login{conn: conn}
+	a := &authenticator{login: l}
+	l.settings.password = secret.Copy(sesame)
+	if err := a.send(a.cleartext()); err != nil {
+		t.Fatal(err)
+	}
+	if len(conn.kept) != 1 || !bytes.Equal(conn.kept[0], make([]byte, mysqlwire.HeaderSize+len(sesame)+1)) {
+		t.Errorf("kept %q", conn.kept)
+	}
+	r := plainResponse()
+	r.AuthResponse = []byte(sesame)
+	own := &scripted{says: bytes.NewReader(r.packet(1))}
+	c := &client{session: &connector.Session{Client: own}, in: readahead.New(own)}
+	var none learned
+	if err := c.greet(none.greeting(Config{})); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.response.AuthResponse; !bytes.Equal(got, make([]byte, len(sesame))) {
+		t.Errorf("the client's answer is kept: %q", got)
+	}
 }
