@@ -3,6 +3,7 @@ package mssql
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"reflect"
@@ -348,6 +349,36 @@ func (c *tapped) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.seen.Write(p[:n])
 	return n, err
+}
+
+// A client that leaves while the target lets it in leaves no connection there.
+func TestClientThatLeavesBeforeItsResult(t *testing.T) {
+	asked, left, ended := make(chan bool), make(chan bool), make(chan error, 1)
+	double := newFakeTarget(t, func(conn net.Conn) {
+		_, _ = readLogin(conn)
+		asked <- true
+		<-left
+		_, _ = conn.Write(welcome(tds.Version74))
+		_, err := io.ReadFull(conn, make([]byte, 1))
+		ended <- err
+	})
+	f := newFront(t, double.creds())
+	conn := dial(t, f)
+	_, _ = conn.Write(clientPrelogin(tds.EncryptOff, 0))
+	if _, err := readReply(conn); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = conn.Write(loginMessage(clientLogin()))
+	<-asked
+	_ = conn.(*net.TCPConn).SetLinger(0) // so that the broker's next write fails
+	_ = conn.Close()
+	left <- true
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		t.Errorf("the target's connection: %v", err)
+	}
+	if err := f.Result(0); connector.KindOf(err) != connector.KindClientGone {
+		t.Error(err)
+	}
 }
 
 // keeper is a connection that keeps what it was given to write, not a copy.

@@ -3,8 +3,12 @@ package mysql
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"testing"
 	"time"
@@ -104,6 +108,29 @@ func FuzzTarget(f *testing.F) {
 		}
 		if bytes.Contains(conn.told.Bytes(), []byte(sesame)) {
 			t.Fatalf("%q: the password was sent in clear text", says)
+		}
+	})
+}
+
+// FuzzPublicKey: whatever key a target names, the password is encrypted with
+// it or it is refused.
+func FuzzPublicKey(f *testing.F) {
+	for _, n := range []*big.Int{hugeModulus(), big.NewInt(15), new(big.Int).Lsh(big.NewInt(1), 2047)} {
+		for _, e := range []int{1, 3, 65537} {
+			der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: e})
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(der)
+		}
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		key, err := parseKey(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+		if err != nil {
+			return
+		}
+		if out, err := encryptOAEP(key, []byte(sesame)); err == nil && (len(out) != key.Size() || bytes.Contains(out, []byte(sesame))) {
+			t.Fatalf("%x: %x", der, out)
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io"
 	"math/big"
 	"net"
 	"slices"
@@ -320,6 +322,36 @@ func TestLeavingClients(t *testing.T) {
 		if err := f.Result(0); err != nil {
 			t.Errorf("a probe: %v", err)
 		}
+	}
+}
+
+// A client that leaves while the target lets it in leaves no connection there.
+func TestClientThatLeavesBeforeItsResult(t *testing.T) {
+	asked, left, ended := make(chan bool), make(chan bool), make(chan error, 1)
+	fake := newFakeTarget(t, func(conn net.Conn) {
+		p := newPeer(conn)
+		_ = p.send(greeted(nil))
+		_, _ = p.next()
+		asked <- true
+		<-left
+		_ = p.send(mysqlwire.OK{Status: autocommit}.Append(nil, 2))
+		_, err := p.next()
+		ended <- err
+	})
+	f := newFront(t, Config{Greeting: greetLearned}, fake.creds())
+	conn := dial(t, f)
+	p := newPeer(conn)
+	parseGreeting(t, p)
+	_ = p.send(plainResponse().packet(1))
+	<-asked
+	_ = conn.(*net.TCPConn).SetLinger(0) // so that the broker's next write fails
+	_ = conn.Close()
+	left <- true
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		t.Errorf("the target's connection: %v", err)
+	}
+	if err := f.Result(0); connector.KindOf(err) != connector.KindClientGone {
+		t.Error(err)
 	}
 }
 
