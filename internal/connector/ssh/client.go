@@ -55,6 +55,7 @@ type admission struct {
 	// the client a text.
 	login   func(ctx context.Context, user string, tell func(string)) error
 	session *connector.Session
+	conn    *clientConn
 	pre     ssh.ServerPreAuthConn
 	err     error
 }
@@ -65,8 +66,8 @@ func (c *Connector) accept(ctx context.Context, s *connector.Session, login func
 	if c.key == nil {
 		return nil, database.Failure(connector.KindInternal, "the connector was not started: it has no host key")
 	}
-	a := &admission{ctx: ctx, session: s, login: login}
 	conn := &clientConn{Conn: s.Client}
+	a := &admission{ctx: ctx, session: s, conn: conn, login: login}
 	server, channels, requests, err := ssh.NewServerConn(conn, a.config(c.key))
 	switch {
 	case err == nil:
@@ -108,14 +109,16 @@ func (a *admission) config(key ssh.Signer) *ssh.ServerConfig {
 // list of methods to go on with makes the library hang up, where any other
 // error would have the client try its keys and ask its user for a password.
 func (a *admission) admit(m ssh.ConnMetadata) (*ssh.Permissions, error) {
-	a.err = a.login(a.ctx, m.User(), a.tell)
-	if a.err == nil {
-		return nil, nil
+	a.conn.decide(func() {
+		a.err = a.login(a.ctx, m.User(), a.tell)
+		if f := database.ToTell(a.err); a.err != nil && f != nil {
+			a.tell(fmt.Sprintf("secretless: %s: %s\r\n", a.session.Service, database.Clean(f.Error())))
+		}
+	})
+	if a.err != nil {
+		return nil, &ssh.PartialSuccessError{}
 	}
-	if f := database.ToTell(a.err); f != nil {
-		a.tell(fmt.Sprintf("secretless: %s: %s\r\n", a.session.Service, database.Clean(f.Error())))
-	}
-	return nil, &ssh.PartialSuccessError{}
+	return nil, nil
 }
 
 // tell shows the client a banner. One that cannot be written is lost with the

@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,6 +14,39 @@ type clientConn struct {
 	net.Conn
 	heard  atomic.Bool // the client has said something
 	closed atomic.Bool
+
+	mu sync.Mutex
+	// deciding is there while the client waits for the answer to its
+	// authentication, and closed with that.
+	deciding chan struct{}
+}
+
+// decide runs answer while failed reads are held back: with the first of them
+// the library stops writing too, and the handshake timeout, which ends reading,
+// could not be told.
+func (c *clientConn) decide(answer func()) {
+	over := make(chan struct{})
+	c.setDeciding(over)
+	defer func() {
+		c.setDeciding(nil)
+		close(over)
+	}()
+	answer()
+}
+
+func (c *clientConn) setDeciding(to chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deciding = to
+}
+
+func (c *clientConn) awaitDecision() {
+	c.mu.Lock()
+	deciding := c.deciding
+	c.mu.Unlock()
+	if deciding != nil {
+		<-deciding
+	}
 }
 
 // Read ends at once after Close.
@@ -23,6 +57,9 @@ func (c *clientConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
+	}
+	if err != nil {
+		c.awaitDecision()
 	}
 	return n, err
 }
