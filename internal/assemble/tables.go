@@ -9,6 +9,7 @@ import (
 	"secretless/internal/connector/mysql"
 	"secretless/internal/connector/postgres"
 	"secretless/internal/connector/ssh"
+	"secretless/internal/connector/sshagent"
 	"secretless/internal/provider"
 	"secretless/internal/provider/env"
 	"secretless/internal/provider/file"
@@ -18,10 +19,11 @@ import (
 // Connectors is the table of service connectors: one line each.
 func Connectors() map[string]connector.Definition {
 	return map[string]connector.Definition{
-		"mssql": mssql.Definition(),
-		"mysql": mysql.Definition(),
-		"pg":    postgres.Definition(),
-		"ssh":   ssh.Definition(),
+		"mssql":     mssql.Definition(),
+		"mysql":     mysql.Definition(),
+		"pg":        postgres.Definition(),
+		"ssh":       ssh.Definition(),
+		"ssh-agent": sshagent.Definition(),
 	}
 }
 

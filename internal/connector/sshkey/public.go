@@ -3,6 +3,7 @@ package sshkey
 import (
 	"bytes"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -63,4 +64,25 @@ func rsaBits(key ssh.PublicKey) int {
 		}
 	}
 	return 0
+}
+
+// ParseFingerprint reads a host's key (a line of authorized_keys or its
+// base64) or the SHA256 fingerprint of one, and returns the fingerprint.
+func ParseFingerprint(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if digest, ok := strings.CutPrefix(text, "SHA256:"); ok {
+		sum, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(digest, "="))
+		if err != nil || len(sum) != sha256.Size {
+			return "", errors.New("the fingerprint is not SHA256: and 43 letters of base64; is it cut off?")
+		}
+		return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum), nil
+	}
+	key, err := parsePublic([]byte(text))
+	if err != nil {
+		return "", fmt.Errorf("%w; it is a host's key, as in the files /etc/ssh/ssh_host_*_key.pub, or its fingerprint SHA256:…", err)
+	}
+	if _, ok := key.(*ssh.Certificate); ok {
+		return "", errors.New("it is a certificate; give the host's key itself")
+	}
+	return Fingerprint(key), checkPublic(key)
 }

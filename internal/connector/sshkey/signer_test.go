@@ -130,7 +130,7 @@ func TestRefusesPrivateKeys(t *testing.T) {
 	}{
 		"empty":                    {secret.Copy(" \n"), "", "privateKey: it is empty"},
 		"public key":               {secret.Copy("ssh-ed25519 AAAAC3Nz c4nary"), "", "it is not the text of a private key"},
-		"path":                     {secret.Copy("/root/.ssh/id_ed25519"), "", "it is not the text of a private key"},
+		"path":                     {secret.Copy("~/.ssh/id_ed25519"), "", "it is not the text of a private key"},
 		"without line breaks":      {secret.Copy(strings.ReplaceAll(string(good.Bytes()), "\n", " ")), "", "the line breaks must be kept"},
 		"cut off":                  {secret.Copy(strings.Join(slices.Delete(lines, 2, 4), "\n")), "", "holds no key that can be read"},
 		"PuTTY":                    {secret.Copy("PuTTY-User-Key-File-3: ssh-ed25519"), "", "puttygen"},
