@@ -48,6 +48,10 @@ func TestFailures(t *testing.T) {
 	serverError := func(number int32, text string) []byte {
 		return sorry(tds.ServerError{Number: number, State: 1, Class: 14, Message: text})
 	}
+	obfuscated, err := tds.ObfuscatePassword([]byte(testPassword))
+	if err != nil || len(testPassword)%2 != 0 {
+		t.Fatal("the password makes no text of its bytes", err)
+	}
 	closing := func(conn net.Conn) { _, _ = readLogin(conn) }
 	const at = "the target 127.0.0.1:PORT"
 	tests := map[string]struct {
@@ -64,6 +68,12 @@ func TestFailures(t *testing.T) {
 		"no such database":       {script: answering(sorry(tds.ServerError{Number: 4060, Class: 11, Message: "Cannot open database"}, loginFailed)), want: "4060 Cannot open database", kind: connector.KindTarget},
 		"firewall of Azure":      {script: answering(serverError(40615, "Client with IP address")), want: "40615 Client with IP address", kind: connector.KindTarget},
 		"password repeated":      {script: answering(serverError(18456, "not "+testPassword)), want: "18456 secretless: logging in: " + at + " refused with an error that repeats the password, which is withheld", kind: connector.KindRejected},
+		"password repeated as sent": {
+			script: answering(serverError(18456, tds.Text(obfuscated).String())), want: "18456 secretless: logging in: " + at + " refused with an error that repeats the password, which is withheld", kind: connector.KindRejected,
+		},
+		"password repeated in UTF-8": {
+			script: answering(serverError(18456, tds.Text(testPassword).String())), want: "18456 secretless: logging in: " + at + " refused with an error that repeats the password, which is withheld", kind: connector.KindRejected,
+		},
 		"target closes early":    {script: func(net.Conn) {}, want: "10054 secretless: asking for TLS: " + at + " closed the connection; its log may say why", kind: connector.KindTargetLost},
 		"target closes late":     {script: closing, want: "10054 secretless: logging in: " + at + " closed the connection; its log may say why", kind: connector.KindTargetLost},
 		"no TDS":                 {script: saying([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")), want: "50004 secretless: asking for TLS: the answer of " + at + " is malformed (packet: type 0x48 instead of 0x04); does it speak TDS?", kind: connector.KindProtocol},

@@ -240,6 +240,20 @@ func TestVersionsOfTheTwoSides(t *testing.T) {
 	}
 }
 
+// The wrapped handshake has no place for TLS 1.3; strict is not wrapped.
+func TestVersionsOfTLS(t *testing.T) {
+	for mode, want := range map[string]uint16{"prefer": tls.VersionTLS12, "require": tls.VersionTLS12, "verify-full": tls.VersionTLS12, "strict": 0} {
+		settings, err := readSettings(setOf(map[string]string{"host": "h", "username": "u", "password": "p", "sslmode": mode}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := settings.plan(settings.address)
+		if err != nil || plan.TLS.MinVersion != tls.VersionTLS12 || plan.TLS.MaxVersion != want {
+			t.Errorf("%s: %#x to %#x, %v", mode, plan.TLS.MinVersion, plan.TLS.MaxVersion, err)
+		}
+	}
+}
+
 // A client that starts with TLS where there is none gets a TLS alert.
 func TestTLSWithoutListenerTLS(t *testing.T) {
 	f := newFront(t, map[string]string{})

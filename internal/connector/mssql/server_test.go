@@ -199,9 +199,12 @@ func TestRoutingInACircle(t *testing.T) {
 	port := first.Addr().Port
 	first.Stop()
 	circle := startServer(t, tdsserver.Config{Listen: fmt.Sprintf("127.0.0.1:%d", port), RouteTo: fmt.Sprintf("127.0.0.1:%d", port)}, testenv.CertECDSA)
-	err := openDB(t, newFront(t, serverCreds(t, circle))).PingContext(t.Context())
-	if e, ok := errors.AsType[mssqldb.Error](err); !ok || e.Number != numberTarget || !strings.Contains(e.Message, "in a circle") {
-		t.Errorf("got %v", err)
+	got := refusal(t, newFront(t, serverCreds(t, circle)), clientLogin(), nil)
+	if !strings.HasPrefix(got, "50005 secretless: logging in: ") || !strings.Contains(got, "routes the login in a circle (more than 5 times)") {
+		t.Error(got)
+	}
+	if n := len(circle.Logins()); n != 6 {
+		t.Errorf("%d logins, want the first and five routes", n)
 	}
 }
 
