@@ -61,13 +61,13 @@ func TestFailures(t *testing.T) {
 		want   string
 		kind   connector.Kind
 	}{
-		"password rejected":      {script: answering(sorry(loginFailed)), want: "18456 Login failed for user 'app'.", kind: connector.KindRejected},
-		"password expired":       {script: answering(serverError(18487, "expired")), want: "18487 expired", kind: connector.KindRejected},
-		"login disabled":         {script: answering(serverError(18470, "disabled")), want: "18470 disabled", kind: connector.KindDenied},
-		"login locked":           {script: answering(serverError(18486, "locked")), want: "18486 locked", kind: connector.KindDenied},
-		"no such database":       {script: answering(sorry(tds.ServerError{Number: 4060, Class: 11, Message: "Cannot open database"}, loginFailed)), want: "4060 Cannot open database", kind: connector.KindTarget},
-		"firewall of Azure":      {script: answering(serverError(40615, "Client with IP address")), want: "40615 Client with IP address", kind: connector.KindTarget},
-		"password repeated":      {script: answering(serverError(18456, "not "+testPassword)), want: "18456 secretless: logging in: " + at + " refused with an error that repeats the password, which is withheld", kind: connector.KindRejected},
+		"password rejected": {script: answering(sorry(loginFailed)), want: "18456 Login failed for user 'app'.", kind: connector.KindRejected},
+		"password expired":  {script: answering(serverError(18487, "expired")), want: "18487 expired", kind: connector.KindRejected},
+		"login disabled":    {script: answering(serverError(18470, "disabled")), want: "18470 disabled", kind: connector.KindDenied},
+		"login locked":      {script: answering(serverError(18486, "locked")), want: "18486 locked", kind: connector.KindDenied},
+		"no such database":  {script: answering(sorry(tds.ServerError{Number: 4060, Class: 11, Message: "Cannot open database"}, loginFailed)), want: "4060 Cannot open database", kind: connector.KindTarget},
+		"firewall of Azure": {script: answering(serverError(40615, "Client with IP address")), want: "40615 Client with IP address", kind: connector.KindTarget},
+		"password repeated": {script: answering(serverError(18456, "not "+testPassword)), want: "18456 secretless: logging in: " + at + " refused with an error that repeats the password, which is withheld", kind: connector.KindRejected},
 		"password repeated as sent": {
 			script: answering(serverError(18456, tds.Text(obfuscated).String())), want: "18456 secretless: logging in: " + at + " refused with an error that repeats the password, which is withheld", kind: connector.KindRejected,
 		},

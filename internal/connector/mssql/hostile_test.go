@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,6 +205,28 @@ func TestFollow(t *testing.T) {
 		if c.want == "" && err == nil || c.want != "" && (err != nil || got.String() != c.want) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
+	}
+}
+
+// A target that routes elsewhere is let go.
+func TestRouteLeavesNoConnection(t *testing.T) {
+	second := newFakeTarget(t, answering(welcome(tds.Version74)))
+	port, err := strconv.ParseUint(second.Port(), 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	first := newFakeTarget(t, func(conn net.Conn) {
+		_, _ = readLogin(conn)
+		_, _ = conn.Write(reply(tds.Routing{Server: "127.0.0.1", Port: uint16(port)}.Append(nil)))
+		_, err := io.ReadFull(conn, make([]byte, 1))
+		ended <- err
+	})
+	if _, err := loginAs(dial(t, newFront(t, first.creds())), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		t.Errorf("the first target's connection: %v", err)
 	}
 }
 
