@@ -99,3 +99,19 @@ func TestPoolGivesBackWipedMemory(t *testing.T) {
 		t.Error("a buffer from the pool has bytes in it")
 	}
 }
+
+// What was read may be secret: memory that is outgrown or given back is wiped.
+func TestMemoryIsWiped(t *testing.T) {
+	b := New(bytes.NewReader(numbered(3 * size)))
+	small := b.data
+	if _, err := b.Peek(2 * size); err != nil {
+		t.Fatal(err)
+	}
+	grown := b.data
+	b.Reset(nil)
+	for name, memory := range map[string][]byte{"outgrown": small, "given back": grown} {
+		if !bytes.Equal(memory, make([]byte, len(memory))) {
+			t.Errorf("%s memory still holds what was read", name)
+		}
+	}
+}

@@ -159,6 +159,16 @@ func TestLogin7Refuses(t *testing.T) {
 	}
 }
 
+func TestFeaturesAreBounded(t *testing.T) {
+	features := make([]Feature, 64)
+	if got, rest, err := ParseFeatures(AppendFeatures(nil, features)); err != nil || len(got) != 64 || len(rest) != 0 {
+		t.Errorf("%d features, %d bytes behind them, %v", len(got), len(rest), err)
+	}
+	if _, _, err := ParseFeatures(AppendFeatures(nil, append(features, Feature{}))); err == nil || err.Error() != "features: more than 64" {
+		t.Error(err)
+	}
+}
+
 func TestPassword(t *testing.T) {
 	got, err := ObfuscatePassword([]byte("wrong"))
 	if err != nil || !bytes.Equal(got, []byte{0xd2, 0xa5, 0x82, 0xa5, 0x53, 0xa5, 0x43, 0xa5, 0xd3, 0xa5}) {
