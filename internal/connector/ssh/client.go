@@ -66,6 +66,9 @@ func (c *Connector) accept(ctx context.Context, s *connector.Session, login func
 	if c.key == nil {
 		return nil, database.Failure(connector.KindInternal, "the connector was not started: it has no host key")
 	}
+	if ok, err := secure(s); !ok {
+		return nil, err
+	}
 	conn := &clientConn{Conn: s.Client}
 	a := &admission{ctx: ctx, session: s, conn: conn, login: login}
 	server, channels, requests, err := ssh.NewServerConn(conn, a.config(c.key))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -208,6 +209,7 @@ type front struct {
 	t           testing.TB
 	c           *Connector
 	refuse      *connector.Failure
+	clientTLS   *tls.Config
 	handshake   time.Duration
 	listener    net.Listener
 	ctx         context.Context
@@ -296,7 +298,7 @@ func (f *front) serve(conn net.Conn) {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	})()
 	s := &connector.Session{
-		Service: "host", Client: conn, Log: slog.New(slog.NewTextHandler(f.log, nil)), Credentials: f.Answers,
+		Service: "host", Client: conn, Log: slog.New(slog.NewTextHandler(f.log, nil)), Credentials: f.Answers, ClientTLS: f.clientTLS,
 		ConnectTimeout: 5 * time.Second,
 		OnEstablished: func() {
 			timer.Stop()
