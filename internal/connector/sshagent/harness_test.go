@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,11 +47,13 @@ type front struct {
 	ctx     context.Context
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup
+	accept  func()
+	// established counts the calls of Established.
+	established atomic.Int64
 
-	mu          sync.Mutex
-	uses        []string
-	results     []error
-	established int
+	mu      sync.Mutex
+	uses    []string
+	results []error
 }
 
 // newFront serves with config and credentials that sets answer, until the test
@@ -74,7 +77,7 @@ func newFront(t *testing.T, config Config, sets ...map[string]string) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.running.Go(func() { f.accept(listener) })
+	f.accept = sync.OnceFunc(func() { f.running.Go(func() { f.serveAll(listener) }) })
 	t.Cleanup(func() {
 		_ = listener.Close()
 		f.stop(errors.New("test ended"))
@@ -84,7 +87,7 @@ func newFront(t *testing.T, config Config, sets ...map[string]string) *front {
 	return f
 }
 
-func (f *front) accept(l net.Listener) {
+func (f *front) serveAll(l net.Listener) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -104,7 +107,7 @@ func (f *front) serve(conn net.Conn, do func(context.Context, *connector.Session
 	defer context.AfterFunc(f.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	return do(f.ctx, &connector.Session{
 		ID: 1, Service: "deploy", Client: conn, Log: f.Connector.log, Credentials: f.credentials, Peer: f.peer,
-		OnEstablished: func() { f.mu.Lock(); f.established++; f.mu.Unlock() },
+		OnEstablished: func() { f.established.Add(1) },
 		OnUse: func(_ context.Context, what string) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -138,6 +141,7 @@ func (f *front) result(n int) error {
 
 func (f *front) dial() net.Conn {
 	f.t.Helper()
+	f.accept()
 	conn, err := net.Dial("unix", f.path)
 	if err != nil {
 		f.t.Fatal(err)
