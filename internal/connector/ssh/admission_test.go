@@ -135,9 +135,9 @@ func TestAnyCredentialOfTheClientIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, _ := newKey(t)
 			logins := 0
-			a := &admission{ctx: t.Context(), conn: &clientConn{}, login: func(_ context.Context, user string, _ func(string)) error {
+			a := &admission{ctx: t.Context(), conn: &clientConn{}, login: func(_ context.Context, client ssh.ConnMetadata, _ func(string)) error {
 				logins++
-				if user != "me" {
+				if user := client.User(); user != "me" {
 					t.Errorf("user %q", user)
 				}
 				return nil
@@ -168,7 +168,7 @@ func TestProbeCostsNothing(t *testing.T) {
 		"closes":       func(net.Conn) {},
 		"a version": func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "SSH-2.0-probe\r\n")
-			_, _ = io.ReadFull(conn, make([]byte, len(version)+100)) // and its KEXINIT
+			_, _ = io.ReadFull(conn, make([]byte, len(versionOpenSSH)+100)) // and its KEXINIT
 		},
 		"keyscan": func(conn net.Conn) {
 			stop := errors.New("seen")

@@ -51,9 +51,8 @@ type downstream struct{ side }
 // handshake alone.
 type admission struct {
 	ctx context.Context
-	// login opens the target for the user that the client names; tell shows
-	// the client a text.
-	login   func(ctx context.Context, user string, tell func(string)) error
+	// login opens the target for the client; tell shows the client a text.
+	login   func(ctx context.Context, client ssh.ConnMetadata, tell func(string)) error
 	session *connector.Session
 	conn    *clientConn
 	pre     ssh.ServerPreAuthConn
@@ -62,7 +61,7 @@ type admission struct {
 
 // accept speaks with the client until it is let in. Both results are nil for
 // a probe.
-func (c *Connector) accept(ctx context.Context, s *connector.Session, login func(context.Context, string, func(string)) error) (*downstream, error) {
+func (c *Connector) accept(ctx context.Context, s *connector.Session, login func(context.Context, ssh.ConnMetadata, func(string)) error) (*downstream, error) {
 	if c.key == nil {
 		return nil, database.Failure(connector.KindInternal, "the connector was not started: it has no host key")
 	}
@@ -87,7 +86,7 @@ func (a *admission) config(key ssh.Signer) *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		Config:                  algorithms(),
 		PublicKeyAuthAlgorithms: ssh.SupportedAlgorithms().PublicKeyAuths,
-		ServerVersion:           version,
+		ServerVersion:           versionOpenSSH,
 		PreAuthConnCallback:     func(pre ssh.ServerPreAuthConn) { a.pre = pre },
 		// The client needs no credentials, and may show whichever it has.
 		NoClientAuth:         true,
@@ -113,7 +112,7 @@ func (a *admission) config(key ssh.Signer) *ssh.ServerConfig {
 // error would have the client try its keys and ask its user for a password.
 func (a *admission) admit(m ssh.ConnMetadata) (*ssh.Permissions, error) {
 	a.conn.decide(func() {
-		a.err = a.login(a.ctx, m.User(), a.tell)
+		a.err = a.login(a.ctx, m, a.tell)
 		if f := database.ToTell(a.err); a.err != nil && f != nil {
 			a.tell(fmt.Sprintf("secretless: %s: %s\r\n", a.session.Service, database.Clean(f.Error())))
 		}

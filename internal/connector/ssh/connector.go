@@ -17,9 +17,6 @@ import (
 	"secretless/internal/secret"
 )
 
-// version is what both sides read first (RFC 4253 section 4.2).
-const version = "SSH-2.0-Secretless"
-
 // Connector serves one ssh service. Safe for concurrent use once started.
 type Connector struct {
 	config   Config
@@ -49,9 +46,9 @@ func (c *Connector) Start() error {
 // answers the client's authentication, and serves the connection to its end.
 func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 	var out *upstream
-	in, err := c.accept(ctx, s, func(ctx context.Context, user string, tell func(banner string)) error {
+	in, err := c.accept(ctx, s, func(ctx context.Context, client ssh.ConnMetadata, tell func(banner string)) error {
 		err := s.Authenticate(ctx, func(ctx context.Context, set *secret.Set) (err error) {
-			out, err = logIn(ctx, s, set, user)
+			out, err = logIn(ctx, s, set, client)
 			return err
 		})
 		if out != nil {
@@ -79,7 +76,7 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 // Refuse tells a client, when it asks to be let in, why the service does not
 // take it.
 func (c *Connector) Refuse(ctx context.Context, s *connector.Session, why *connector.Failure) error {
-	in, err := c.accept(ctx, s, func(context.Context, string, func(string)) error { return why })
+	in, err := c.accept(ctx, s, func(context.Context, ssh.ConnMetadata, func(string)) error { return why })
 	if in != nil {
 		in.close()
 	}

@@ -36,6 +36,7 @@ func (g *global) all() []string {
 
 func TestGlobalRequestsCrossWithTheirAnswers(t *testing.T) {
 	h := newHost(t)
+	h.config.ServerVersion = "SSH-2.0-OpenSSH_9.2p1"
 	var heard, asked global
 	h.serve = func(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 		_, _, _ = conn.SendRequest("hostkeys-00@openssh.com", false, []byte("keys"))

@@ -44,7 +44,7 @@ func newLink(config Config, buffers *buffers, log *slog.Logger, client, target s
 func (l *link) serve(ctx context.Context) {
 	stop := context.AfterFunc(ctx, l.closeBoth)
 	defer stop()
-	fromClient := l.way(l.client, l.target, &l.toTarget, &l.toClient, clientPolicy(l.config))
+	fromClient := l.way(l.client, l.target, &l.toTarget, &l.toClient, clientPolicy(l.config, isOpenSSH(l.target.conn.ServerVersion())))
 	fromTarget := l.way(l.target, l.client, &l.toClient, &l.toTarget, targetPolicy(l.config))
 	l.all.Go(fromClient.relayGlobals)
 	l.all.Go(fromTarget.relayGlobals)

@@ -14,6 +14,8 @@ const (
 	requestSubsystem = "subsystem"
 	requestStatus    = "exit-status"
 	requestSignal    = "exit-signal"
+	requestEOW       = "eow@openssh.com"
+	globalNoMore     = "no-more-sessions@openssh.com"
 	globalHostKeys   = "hostkeys-00@openssh.com"
 	globalProve      = "hostkeys-prove-00@openssh.com"
 )
@@ -29,15 +31,25 @@ type policy struct {
 // clientPolicy is for what the client asks of the target. What it may do there
 // is the target's to say; but a target that gets hold of the client's agent
 // can use the client's own keys, so that takes a word in the configuration.
-func clientPolicy(config Config) policy {
+//
+// What OpenSSH's client sends to OpenSSH's server alone, because others have
+// broken off over it, does not reach a target that is none.
+func clientPolicy(config Config, openSSH bool) policy {
 	return policy{
 		channel: func(string) string { return "" },
 		request: func(channelType, request string) bool {
-			return channelType == channelSession &&
-				(request == requestAgent && !config.AgentForwarding || request == requestX11 && !config.X11Forwarding)
+			switch request {
+			case requestAgent:
+				return channelType == channelSession && !config.AgentForwarding
+			case requestX11:
+				return channelType == channelSession && !config.X11Forwarding
+			}
+			return request == requestEOW && !openSSH
 		},
 		// The client knows the broker's host key, and no use of the target's.
-		global: func(request string) bool { return request == globalProve },
+		global: func(request string) bool {
+			return request == globalProve || request == globalNoMore && !openSSH
+		},
 	}
 }
 

@@ -25,6 +25,7 @@ const maxBanners = 64 << 10
 // other, in the library's handshake.
 type login struct {
 	settings settings
+	version  string
 	banners  []string
 	shown    int   // bytes of banners
 	hostKey  error // why the target's key was not taken
@@ -33,10 +34,10 @@ type login struct {
 	offered  []string
 }
 
-// logIn opens a connection to the target of set for the client's user. What it
+// logIn opens a connection to the target of set for the client. What it
 // returns is the caller's to close.
-func logIn(ctx context.Context, s *connector.Session, set *secret.Set, user string) (*upstream, error) {
-	settings, err := readSettings(set, user)
+func logIn(ctx context.Context, s *connector.Session, set *secret.Set, client ssh.ConnMetadata) (*upstream, error) {
+	settings, err := readSettings(set, client.User())
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func logIn(ctx context.Context, s *connector.Session, set *secret.Set, user stri
 	if err != nil {
 		return nil, err
 	}
-	l := &login{settings: settings}
+	l := &login{settings: settings, version: versionFor(client.ClientVersion())}
 	out, err := l.run(ctx, conn)
 	if err != nil {
 		_ = conn.Close()
@@ -70,7 +71,7 @@ func (l *login) config() *ssh.ClientConfig {
 		Config:            algorithms(),
 		User:              l.settings.user,
 		Auth:              l.settings.methods(),
-		ClientVersion:     version,
+		ClientVersion:     l.version,
 		HostKeyAlgorithms: l.settings.hostKeys.Algorithms(l.settings.address.String()),
 		HostKeyCallback: func(address string, remote net.Addr, key ssh.PublicKey) error {
 			l.hostKey = l.settings.hostKeys.Check(address, remote, key)
