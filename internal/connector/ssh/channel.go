@@ -5,16 +5,9 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
-
-// exitGrace is how long the exit status waits for the end of the output, so
-// that it does not overtake what the target sent before it. A program that has
-// ended and left its output to another that runs on is the case where the end
-// does not come.
-const exitGrace = 100 * time.Millisecond
 
 // relayChannel opens what from offers at to, and relays it to its end.
 func (w *way) relayChannel(offered ssh.NewChannel) {
@@ -35,7 +28,7 @@ func (w *way) relayChannel(offered ssh.NewChannel) {
 		ssh.DiscardRequests(farRequests)
 		return
 	}
-	c := &channel{kind: offered.ChannelType()}
+	c := &channel{kind: offered.ChannelType(), inputOver: make(chan struct{})}
 	c.begun, c.begin = context.WithCancel(w.over)
 	defer c.begin()
 	if c.kind != channelSession {
@@ -74,6 +67,8 @@ type channel struct {
 	// answering is held while the opener's request is passed on and answered,
 	// so that the channel is not closed between the target's answer and ours.
 	answering sync.Mutex
+	// inputOver is closed when the opener has sent all it will send.
+	inputOver chan struct{}
 }
 
 // course is one direction of a channel.
@@ -97,9 +92,12 @@ func (c *course) run() {
 	go func() {
 		defer close(delivered)
 		pumps.Wait()
-		_ = c.to.CloseWrite()
 	}()
-	c.relayRequests(delivered)
+	if c.answers {
+		c.relayAnswers(delivered)
+	} else {
+		c.relayInput(delivered)
+	}
 	c.begin() // nobody will begin it any more
 	<-delivered
 	if c.answers {
@@ -128,18 +126,18 @@ func (c *course) pump(to io.Writer, from io.Reader, buffers *sync.Pool) {
 	}
 }
 
-// relayRequests passes the channel's requests on until from is closed.
-func (c *course) relayRequests(delivered <-chan struct{}) {
+// relayInput passes the opener's requests on until it closes the channel, and
+// the end of its data as soon as that is there.
+func (c *course) relayInput(delivered <-chan struct{}) {
 	defer c.way.unblock(c.requests)()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		<-delivered
+		close(c.inputOver)
+		_ = c.to.CloseWrite()
+	}()
 	for r := range c.requests {
-		if c.answers {
-			<-c.begun.Done()
-			if ends(r.Type) {
-				c.letDeliver(delivered)
-			}
-			c.relayRequest(r)
-			continue
-		}
 		c.answering.Lock()
 		ok := c.relayRequest(r)
 		c.answering.Unlock()
@@ -147,17 +145,47 @@ func (c *course) relayRequests(delivered <-chan struct{}) {
 			c.begin()
 		}
 	}
+	c.begin()
+	<-over
 }
 
-// letDeliver waits for the output that was sent before an exit status.
-func (c *course) letDeliver(delivered <-chan struct{}) {
-	grace := time.NewTimer(exitGrace)
-	defer grace.Stop()
-	select {
-	case <-delivered:
-	case <-grace.C:
-	case <-c.way.over.Done():
+// relayAnswers passes on what comes back to the opener, until the other side
+// closes the channel: requests, and the end of the data when it may be told.
+func (c *course) relayAnswers(delivered <-chan struct{}) {
+	defer c.way.unblock(c.requests)()
+	end := &outputEnd{course: c, delivered: delivered}
+	defer end.stop()
+	for {
+		select {
+		case r, ok := <-c.requests:
+			if !ok {
+				return
+			}
+			c.relayAnswer(r, end)
+		case <-end.delivered:
+			end.delivered = nil
+			// What was sent before the end of the data comes before it.
+			for range len(c.requests) {
+				if r, ok := <-c.requests; ok {
+					c.relayAnswer(r, end)
+				}
+			}
+			end.reached()
+		case <-end.graceOver():
+			end.timeIsUp()
+		}
 	}
+}
+
+func (c *course) relayAnswer(r *ssh.Request, end *outputEnd) {
+	<-c.begun.Done()
+	if !ends(r.Type) {
+		c.relayRequest(r)
+		return
+	}
+	end.await()
+	c.relayRequest(r)
+	end.exited()
 }
 
 // relayRequest passes r on with its answer and says whether that was yes.
