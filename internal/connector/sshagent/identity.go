@@ -65,7 +65,7 @@ func readIdentities(set *secret.Set, service string) ([]identity, error) {
 		for _, name := range names {
 			id, err := readIdentity(set, name, number)
 			if err != nil {
-				return nil, fmt.Errorf("credentials of the service: %s: %w", name, err)
+				return nil, fmt.Errorf("credentials of the service, key %s: %w", name, err)
 			}
 			if id.comment == "" {
 				id.comment = service

@@ -228,7 +228,7 @@ func TestUnusableCredentials(t *testing.T) {
 		want string
 	}{
 		"empty":             {map[string]string{"privateKey": ""}, "every private key is empty"},
-		"no key":            {map[string]string{"privateKey": "c4nary"}, "privateKey: privateKey: it is not the text"},
+		"no key":            {map[string]string{"privateKey": "c4nary"}, "key privateKey: privateKey: it is not the text"},
 		"rsa holds another": {map[string]string{"rsa2": ed.text}, "rsa2: it is a key of type ssh-ed25519; name the credential privateKey2"},
 		"ecdsa as well":     {map[string]string{"ecdsa": rsa.text}, "ecdsa: it is a key of type ssh-rsa"},
 		"ed25519 as well":   {map[string]string{"ed25519": rsa.text}, "ed25519: it is a key of type ssh-rsa"},

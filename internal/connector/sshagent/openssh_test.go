@@ -156,14 +156,40 @@ func TestSSHTellsTheHost(t *testing.T) {
 
 func TestSSHForwardsTheAgentWhereAllowed(t *testing.T) {
 	s := testenv.SSHD(t, testenv.SSH{Config: "AllowAgentForwarding yes\n"})
-	if _, err := os.Stat("/usr/bin/ssh-add"); err != nil {
-		t.Skip("the server runs ssh-add in its usual place")
-	}
 	for _, allow := range []bool{false, true} {
 		f := newFront(t, Config{AllowForwarding: allow}, map[string]string{"privateKey": s.Keys.Ed25519.Private})
-		out, _ := f.login(s, "ForwardAgent yes\n", "/usr/bin/ssh-add", "-l")
+		out, _ := f.login(s, "ForwardAgent yes\n", testenv.Tool(t, "ssh-add"), "-l")
 		if strings.Contains(out, "SHA256:") != allow {
 			t.Errorf("allowed %v: ssh-add on the host shows\n%s\n%s", allow, out, f.log)
+		}
+	}
+}
+
+// TestSSHOnAHostBehind logs in to one host and from there, with the agent
+// forwarded, to another.
+func TestSSHOnAHostBehind(t *testing.T) {
+	first := testenv.SSHD(t, testenv.SSH{Config: "AllowAgentForwarding yes\n"})
+	second := testenv.NewSSHD(t, testenv.SSH{})
+	behind := testenv.SSHClient{
+		Port: second.Port, User: second.User, HostKeys: second.HostKeys(),
+		Options: "IdentityAgent SSH_AUTH_SOCK\nIdentitiesOnly no\nHostKeyAlgorithms ssh-ed25519\n",
+	}.Way(t)
+	for name, c := range map[string]struct {
+		config Config
+		want   string // of the log; empty: logged in
+	}{
+		"both listed":        {Config{AllowForwarding: true, AllowHosts: append(first.HostKeys(), second.HostKeys()...)}, ""},
+		"every host":         {Config{AllowForwarding: true}, ""},
+		"second not listed":  {Config{AllowForwarding: true, AllowHosts: first.HostKeys()}, "is not in allowHosts"},
+		"without forwarding": {Config{AllowHosts: append(first.HostKeys(), second.HostKeys()...)}, "see allowForwarding"},
+	} {
+		f := newFront(t, c.config, map[string]string{"privateKey": first.Keys.Ed25519.Private})
+		out, err := f.login(first, "ForwardAgent yes\n", testenv.Tool(t, "ssh"), "-F", behind.Config, testenv.SSHHost, "echo", "hello")
+		if (err == nil && out == "hello\n") != (c.want == "") || !strings.Contains(f.log.String(), c.want) {
+			t.Errorf("%s: %v\n%s\nlog:\n%s", name, err, out, f.log)
+		}
+		if used := f.used(); c.want == "" && (len(used) != 2 || !strings.Contains(used[1], "on host SHA256:")) {
+			t.Errorf("%s: audit has %q", name, used)
 		}
 	}
 }
