@@ -14,6 +14,7 @@ func (w *way) relayChannel(offered ssh.NewChannel) {
 	w.forth.enter(0)
 	w.back.enter(0)
 	far, farRequests, err := w.to.conn.OpenChannel(offered.ChannelType(), offered.ExtraData())
+	w.opening.leave()
 	if err != nil {
 		w.forth.leave()
 		w.back.leave()

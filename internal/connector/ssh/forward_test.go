@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -209,5 +210,41 @@ func TestChannelsAreCounted(t *testing.T) {
 		if _, err := open(); err == nil {
 			return
 		}
+	}
+}
+
+// A server that calls no more sessions an attack when one comes after it.
+func TestNoMoreSessionsDoesNotOvertakeASession(t *testing.T) {
+	h := newHost(t)
+	h.config.ServerVersion = "SSH-2.0-OpenSSH_9.2p1"
+	h.serve = func(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		offered := <-channels
+		select {
+		case r := <-requests:
+			t.Errorf("%s came before the session was answered", r.Type)
+		case <-time.After(20 * time.Millisecond):
+		}
+		go func() {
+			for r := range requests {
+				_ = r.Reply(true, nil)
+			}
+		}()
+		runSession(offered)
+		_ = conn.Wait()
+	}
+	for range 10 {
+		client := newFront(t, Config{}, h.credentials()).client()
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			time.Sleep(5 * time.Millisecond) // the session is on its way
+			_, _, _ = client.SendRequest(globalNoMore, false, nil)
+			_, _, _ = client.SendRequest("last", true, nil)
+		}()
+		if got, _, err := client.run(t, "cat", "x"); got != "x" || err != nil {
+			t.Fatal(got, err)
+		}
+		<-sent
+		_ = client.Close()
 	}
 }

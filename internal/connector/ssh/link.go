@@ -82,10 +82,19 @@ type way struct {
 	// forth and back count what is on its way to to, and to from.
 	forth, back *tally
 	policy      policy
+	// opening counts channels that to has not answered.
+	opening tally
+	// barrier asks relayChannels to take all that from has offered so far, and
+	// taken is closed when it takes no more.
+	barrier chan chan struct{}
+	taken   chan struct{}
 }
 
 func (l *link) way(from, to side, forth, back *tally, policy policy) *way {
-	return &way{l, from, to, forth, back, policy}
+	return &way{
+		link: l, from: from, to: to, forth: forth, back: back, policy: policy,
+		barrier: make(chan chan struct{}), taken: make(chan struct{}),
+	}
 }
 
 // relayGlobals passes global requests on, one at a time: their answers have no
@@ -98,6 +107,9 @@ func (w *way) relayGlobals() {
 			_ = r.Reply(false, nil)
 			continue
 		}
+		if r.Type == globalNoMore {
+			w.awaitOpened()
+		}
 		ok, payload, err := w.to.conn.SendRequest(r.Type, r.WantReply, r.Payload)
 		if err != nil {
 			ok, payload = false, nil
@@ -106,25 +118,58 @@ func (w *way) relayGlobals() {
 	}
 }
 
+// awaitOpened returns when the channels that from opened before are open at to.
+// The library hands over channels and global requests apart, and a server that
+// is told that no more sessions will come breaks off over one that was on its
+// way.
+func (w *way) awaitOpened() {
+	done := make(chan struct{})
+	select {
+	case w.barrier <- done:
+		<-done
+	case <-w.taken:
+	}
+	w.opening.wait()
+}
+
 // relayChannels passes channels on, each in a goroutine of its own, so that a
 // slow answer holds up no other.
 func (w *way) relayChannels() {
-	for offered := range w.from.channels {
-		if why := w.policy.channel(offered.ChannelType()); why != "" {
-			w.log.Info("channel refused", "type", database.Quote(offered.ChannelType()), "reason", why)
-			_ = offered.Reject(ssh.UnknownChannelType, "secretless: "+why)
-			continue
+	defer close(w.taken)
+	for {
+		select {
+		case offered, ok := <-w.from.channels:
+			if !ok {
+				return
+			}
+			w.takeChannel(offered)
+		case done := <-w.barrier:
+			for range len(w.from.channels) {
+				if offered, ok := <-w.from.channels; ok {
+					w.takeChannel(offered)
+				}
+			}
+			close(done)
 		}
-		if !w.open.enter(w.config.MaxChannels) {
-			w.log.Info("channel refused", "type", database.Quote(offered.ChannelType()), "reason", "maxChannels is reached")
-			_ = offered.Reject(ssh.ResourceShortage, "secretless: the connection has as many channels as maxChannels allows")
-			continue
-		}
-		w.all.Go(func() {
-			defer w.open.leave()
-			w.relayChannel(offered)
-		})
 	}
+}
+
+func (w *way) takeChannel(offered ssh.NewChannel) {
+	if why := w.policy.channel(offered.ChannelType()); why != "" {
+		w.log.Info("channel refused", "type", database.Quote(offered.ChannelType()), "reason", why)
+		_ = offered.Reject(ssh.UnknownChannelType, "secretless: "+why)
+		return
+	}
+	if !w.open.enter(w.config.MaxChannels) {
+		w.log.Info("channel refused", "type", database.Quote(offered.ChannelType()), "reason", "maxChannels is reached")
+		_ = offered.Reject(ssh.ResourceShortage, "secretless: the connection has as many channels as maxChannels allows")
+		return
+	}
+	w.opening.enter(0)
+	w.all.Go(func() {
+		defer w.open.leave()
+		w.relayChannel(offered)
+	})
 }
 
 // unblock takes requests once the link is over, beside whoever takes them
