@@ -199,6 +199,29 @@ func TestBindingsMustBeSignedByTheHost(t *testing.T) {
 	}
 }
 
+func TestHostsWithCertificatesCountByTheirKey(t *testing.T) {
+	host, k := newKey(t, "ecdsa"), newKey(t, "ed25519")
+	cert := host.certify(t, func(c *ssh.Certificate) { c.CertType = ssh.HostCert })
+	f := newFront(t, Config{AllowHosts: []string{authorized(host.public)}}, map[string]string{"privateKey": k.text})
+	l, c := newLogin(host), f.client()
+	signature, err := host.signer.Sign(rand.Reader, l.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sendBind(c, cert.Marshal(), l.id, ssh.Marshal(signature), false); err != nil {
+		t.Fatal(err, f.log)
+	}
+	if _, err := c.Sign(k.public, l.hostBound("git", k.public, cert.Marshal())); err != nil {
+		t.Error(err, f.log)
+	}
+	if _, err := c.Sign(k.public, l.hostBound("git", k.public, host.public.Marshal())); err == nil {
+		t.Error("signed for the key without its certificate, which was not bound")
+	}
+	if used := f.used(); len(used) != 1 || !strings.HasSuffix(used[0], " on host "+ssh.FingerprintSHA256(host.public)) {
+		t.Errorf("audit has %q", used)
+	}
+}
+
 func TestForwardingEndsAfterSixteenHosts(t *testing.T) {
 	host := newKey(t, "ed25519")
 	client := newFront(t, Config{AllowForwarding: true}, map[string]string{"privateKey": host.text}).client()
