@@ -54,6 +54,9 @@ func bars(r results) []bar {
 			all = append(all, peerBar(r, name, "≥ 1.0 × direct", 1, []string{direct}))
 		}
 	}
+	for _, upload := range []bool{true, false} {
+		all = append(all, peerBar(r, loadName(scpName(upload), "tcp", false), "≥ 0.6 × direct", 0.6, []string{direct}))
+	}
 	for _, held := range []int{1000, 5000} {
 		all = append(all, idleBar(r, held))
 	}

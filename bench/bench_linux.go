@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // bench is one run: the targets, the relays, and what they have in common.
@@ -99,7 +100,7 @@ func (b *bench) contenders(ctx context.Context, l load) (all []contender, failed
 	}
 	all = []contender{{name: direct, endpoint: target.direct(l.way)}}
 	failed = map[string]error{}
-	for _, r := range b.relays {
+	for _, r := range slices.Concat(b.relays, l.relays) {
 		if !r.carries(target.target(l.encrypted)) {
 			continue
 		}
@@ -134,7 +135,7 @@ func (b *bench) compare(ctx context.Context, l load) (comparison, error) {
 		}
 	}
 	result := l.comparison
-	for _, name := range []string{direct, broker, haproxy, nginx, pgbouncer} {
+	for _, name := range []string{direct, broker, haproxy, nginx, pgbouncer, sshJump} {
 		if s := measured[name]; s != nil {
 			result.series = append(result.series, *s)
 		}
@@ -163,7 +164,8 @@ func (b *bench) sample(ctx context.Context, l load, c contender, round int, into
 func timed(ctx context.Context, l load, c contender) (sample, error) {
 	var before, after usage
 	var err error
-	if c.relay != nil {
+	counted := c.relay != nil && !c.relay.uncounted
+	if counted {
 		if before, err = c.relay.usage(); err != nil {
 			return sample{}, err
 		}
@@ -172,7 +174,7 @@ func timed(ctx context.Context, l load, c contender) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if c.relay != nil {
+	if counted {
 		if after, err = c.relay.usage(); err != nil {
 			return sample{}, err
 		}

@@ -2,8 +2,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -19,6 +23,7 @@ func prepareBroker(r relay, owner account, at place, t target) (launch, error) {
 	if err != nil {
 		return launch{}, err
 	}
+	credentials, env := brokerCredentials(t)
 	config := filepath.Join(at.dir, "secretless.yml")
 	err = owner.writeFile(config, fmt.Sprintf(`version: "2"
 services:
@@ -26,23 +31,29 @@ services:
     connector: %s
     listenOn: [ "tcp://%s:%d", "unix://%s" ]
     credentials:
-      host: { from: env, get: BENCH_HOST }
-      port: { from: env, get: BENCH_PORT }
-      username: { from: env, get: BENCH_USERNAME }
-      password: { from: env, get: BENCH_PASSWORD }
-      sslmode: %s
-    limits: { connections: %d }
+%s    limits: { connections: %d }
 admin: { health: "tcp://%s:%d" }
 state: %s
-`, t.connector, loopback, at.port, at.socket(), sslmode(t.encrypted), maxPairs, loopback, health, filepath.Join(at.dir, "state")))
-	return launch{
-		args: []string{r.program, "serve", "-f", config},
-		env: []string{
-			"BENCH_HOST=" + loopback, fmt.Sprintf("BENCH_PORT=%d", t.port),
-			"BENCH_USERNAME=" + benchUser, "BENCH_PASSWORD=" + t.password,
-		},
-		end: syscall.SIGTERM,
-	}, err
+`, t.connector, loopback, at.port, at.socket(), credentials, maxPairs, loopback, health, filepath.Join(at.dir, "state")))
+	return launch{args: []string{r.program, "serve", "-f", config}, env: env, end: syscall.SIGTERM}, err
+}
+
+// brokerCredentials are the lines of the configuration, and the environment
+// that they read.
+func brokerCredentials(t target) (lines string, env []string) {
+	all := t.credentials
+	if all == nil {
+		all = map[string]string{
+			"host": loopback, "port": strconv.Itoa(t.port), "username": benchUser, "password": t.password,
+			"sslmode": sslmode(t.encrypted),
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		variable := "BENCH_" + strings.ToUpper(name)
+		lines += fmt.Sprintf("      %s: { from: env, get: %s }\n", name, variable)
+		env = append(env, variable+"="+all[name])
+	}
+	return lines, env
 }
 
 func prepareHAProxy(r relay, owner account, at place, t target) (launch, error) {

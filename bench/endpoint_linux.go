@@ -26,6 +26,7 @@ type endpoint struct {
 	password  string // empty where a relay logs in on the client's behalf
 	database  string
 	encrypted bool // the client opens TLS, and verifies nothing
+	jump      bool // an SSH server that the client goes through with ssh -W
 }
 
 // network and address are for net.Dial.

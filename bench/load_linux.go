@@ -16,7 +16,9 @@ type load struct {
 	way
 	kind  kind // of its target
 	quick bool // part of a quick run
-	run   func(context.Context, endpoint) (outcome, error)
+	// relays are compared beside those that every load has.
+	relays []relay
+	run    func(context.Context, endpoint) (outcome, error)
 }
 
 // way is how a load's bytes travel.

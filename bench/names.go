@@ -39,6 +39,15 @@ func mssqlSelectName(clients int) string { return "mssql SELECT 1, " + clientCou
 
 func mssqlReconnectName(clients int) string { return "mssql reconnect, " + clientCount(clients) }
 
+func scpName(upload bool) string {
+	if upload {
+		return "scp to the target"
+	}
+	return "scp from the target"
+}
+
+func sshSessionName(clients int) string { return "ssh host true, " + clientCount(clients) }
+
 func clientCount(n int) string {
 	if n == 1 {
 		return "1 client"

@@ -18,6 +18,9 @@ type target struct {
 	port      int
 	password  string
 	encrypted bool
+	// credentials are the broker's by name, where they are not those of a
+	// database.
+	credentials map[string]string
 }
 
 // relay is one kind of proxy and how to run it. Every process has one target
@@ -31,6 +34,11 @@ type relay struct {
 	logsIn bool
 	// only, if set, is the only protocol that it speaks.
 	only string
+	// tcpOnly says that it listens on no unix socket.
+	tcpOnly bool
+	// uncounted says that its CPU time cannot be read: it is spent by
+	// processes that end with their connections.
+	uncounted bool
 	// prepare writes what the process needs into its directory.
 	prepare func(relay, account, place, target) (launch, error)
 }
@@ -122,6 +130,9 @@ func (f *fleet) start(ctx context.Context, r relay, t target) (*instance, error)
 		return nil, err
 	}
 	for _, network := range []string{"tcp", "unix"} {
+		if network == "unix" && r.tcpOnly {
+			continue
+		}
 		if err := i.process.await(ctx, 10*time.Millisecond, i.endpoint(network).dial); err != nil {
 			i.stop()
 			return nil, err
@@ -133,7 +144,7 @@ func (f *fleet) start(ctx context.Context, r relay, t target) (*instance, error)
 // endpoint is where the relay's clients connect. TLS, where there is any, is
 // between the relay and the target.
 func (i *instance) endpoint(network string) endpoint {
-	e := endpoint{port: i.port, user: benchUser, database: benchDatabase}
+	e := endpoint{port: i.port, user: benchUser, database: benchDatabase, jump: i.name == sshJump}
 	if network == "unix" {
 		e.socket = i.socket()
 	}

@@ -105,7 +105,7 @@ func seriesRow(c comparison, s series) []string {
 			row[3] = fmt.Sprintf("%.2f", quotient)
 		}
 	}
-	if s.contender != direct {
+	if s.contender != direct && s.contender != sshJump {
 		row[4] = fmt.Sprintf("%.2f", median(s.each(costOf))*c.unit.costScale)
 	}
 	return row

@@ -12,6 +12,7 @@ const (
 	haproxy   = "HAProxy"
 	nginx     = "nginx"
 	pgbouncer = "PgBouncer"
+	sshJump   = "ssh -W"
 )
 
 // unit says what a load counts, and how its cost is scaled.
