@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -250,3 +251,15 @@ func (one) Drop(*secret.Set) bool     { return false }
 func (one) Accepted(*secret.Set)      {}
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func TestADeadlineSetAfterTheStopDoesNotHideIt(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer func() { _, _ = ours.Close(), theirs.Close() }()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	v := &conversation{session: &connector.Session{Client: ours}}
+	v.readUntil(ctx, time.Now().Add(time.Hour))
+	if _, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package sshkey_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -154,6 +155,29 @@ func TestHostCertificates(t *testing.T) {
 		err := parseHosts(t, c.text).Check("db:22", nil, c.key)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestRefusesHostCertificatesSignedWithSHA1(t *testing.T) {
+	path, line, _ := hostKey(t, "-t", "rsa", "-b", "2048")
+	ca, err := ssh.ParsePrivateKey(read(t, path).Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, key := hostKey(t, "-t", "ed25519")
+	for algorithm, want := range map[string]string{ssh.KeyAlgoRSA: "SHA-1", ssh.KeyAlgoRSASHA256: ""} {
+		signer, err := ssh.NewSignerWithAlgorithms(ca.(ssh.AlgorithmSigner), []string{algorithm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert := &ssh.Certificate{Key: key, CertType: ssh.HostCert, ValidPrincipals: []string{"db"}, ValidBefore: ssh.CertTimeInfinity}
+		if err := cert.SignCert(rand.Reader, signer); err != nil {
+			t.Fatal(err)
+		}
+		err = parseHosts(t, "@cert-authority * "+line).Check("db:22", nil, cert)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", algorithm, err, want)
 		}
 	}
 }
