@@ -131,7 +131,8 @@ func (s *sshServer) makeFiles(owner account) error {
 
 func (s *sshServer) file(name string) string { return filepath.Join(s.files, name) }
 
-// sshdLaunch runs sshd, in the directory at, with the keys in another.
+// sshdLaunch runs sshd, in the directory at, with the keys in another. HOME is
+// nowhere, so that no shell reads the user's own settings.
 func sshdLaunch(owner account, at, keys string, port int) (launch, error) {
 	config := filepath.Join(at, "sshd_config")
 	err := owner.writeFile(config, fmt.Sprintf(`ListenAddress %s:%d
@@ -143,6 +144,7 @@ UseDNS no
 StrictModes no
 PrintMotd no
 PrintLastLog no
+SetEnv HOME=/nonexistent
 MaxStartups 500
 Subsystem sftp internal-sftp
 `, loopback, port, filepath.Join(keys, "host_key"), filepath.Join(keys, "authorized_keys")))

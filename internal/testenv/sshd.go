@@ -18,8 +18,9 @@ type SSH struct {
 
 // SSHServer is OpenSSH's sshd on 127.0.0.1, with keys of its own. Its only user
 // is whoever runs the tests. It allows forwarding of every kind, takes the
-// variables LC_* and TEST_*, and has the subsystems sftp and cat; sessions run
-// in the user's home directory and must leave nothing there.
+// variables LC_* and TEST_*, and has the subsystems sftp and cat. Sessions begin
+// in the user's home directory and must leave nothing there; HOME is another,
+// so that no shell reads the user's own settings.
 type SSHServer struct {
 	SSH
 	// User is the name to log in as.
@@ -179,7 +180,8 @@ func (s *SSHServer) config() string {
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		text += "HostKey " + s.hostKeyFile(kind) + "\n"
 	}
-	return text + fmt.Sprintf(`ListenAddress 127.0.0.1:%d
+	return text + fmt.Sprintf(`AddressFamily inet
+ListenAddress 127.0.0.1:%d
 PidFile none
 UsePAM no
 UseDNS no
@@ -190,6 +192,7 @@ KbdInteractiveAuthentication no
 AuthorizedKeysFile %s
 TrustedUserCAKeys %s
 AcceptEnv LC_* TEST_*
+SetEnv HOME=%s
 PrintMotd no
 PrintLastLog no
 PermitUserRC no
@@ -202,5 +205,5 @@ MaxStartups 500
 LogLevel VERBOSE
 Subsystem sftp internal-sftp
 Subsystem cat /bin/cat
-`, s.Port, s.file("authorized_keys"), s.file("user_ca"))
+`, s.Port, s.file("authorized_keys"), s.file("user_ca"), s.dir)
 }
