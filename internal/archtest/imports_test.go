@@ -67,6 +67,7 @@ var rules = []rule{
 		[]string{"internal/connector", "internal/connector/sshkey", "internal/secret", "internal/wire/*", "own"},
 		"a connector depends on the contract, what it shares with its sister, and its codec",
 	},
+	{"internal/connector/httpproxy/origin", nil, leaf},
 	{
 		"internal/connector/*",
 		[]string{"internal/connector", "internal/connector/database", "internal/secret", "internal/target", "internal/relay", "internal/wire/*", "own"},

@@ -74,7 +74,7 @@ func files(t *testing.T, visit func(path string)) {
 		switch rel = filepath.ToSlash(rel); {
 		case d.IsDir() && (rel == ".git" || rel == "bin" || rel == "dist" || d.Name() == "node_modules"):
 			return filepath.SkipDir
-		case d.Type().IsRegular():
+		case d.Type().IsRegular() && rel != ".git": // a file in a work tree
 			visit(rel)
 		}
 		return nil

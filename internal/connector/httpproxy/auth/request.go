@@ -1,0 +1,154 @@
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"secretless/internal/connector"
+	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/secret"
+)
+
+// Request is one outgoing request, bound to the origin that it will be sent
+// to. It belongs to one goroutine at a time.
+type Request struct {
+	to      origin.Origin
+	service string
+	out     *http.Request
+	secrets *secret.Set
+	body    body
+	names   []string // of headers and query parameters that were added
+	hidden  []string
+}
+
+// NewRequest binds out to an origin: its scheme, host and Host header become
+// that origin's. The Request owns out and its header from here on; the caller
+// goes on owning the secrets. out.Body is nil where there is none.
+func NewRequest(to origin.Origin, service string, out *http.Request, secrets *secret.Set) *Request {
+	out.URL.Scheme, out.URL.Host, out.URL.User = to.Scheme(), to.Authority(), nil
+	out.Host = to.Authority()
+	return &Request{to: to, service: service, out: out, secrets: secrets, body: body{from: out.Body}}
+}
+
+// To is where the request will be sent.
+func (r *Request) To() origin.Origin { return r.to }
+
+// Service is the service's name, for messages.
+func (r *Request) Service() string { return r.service }
+
+// Secrets are the service's credentials, valid until the target's response has
+// begun. Do not wipe them.
+func (r *Request) Secrets() *secret.Set { return r.secrets }
+
+// Method is the request's method.
+func (r *Request) Method() string { return r.out.Method }
+
+// URL is a copy of the URL as it will be sent.
+func (r *Request) URL() *url.URL {
+	u := *r.out.URL
+	return &u
+}
+
+// Header returns the values of one header as they will be sent, not to be
+// changed. Hop-by-hop headers are gone; Host is not among them, see To.
+func (r *Request) Header(name string) []string { return r.out.Header.Values(name) }
+
+// ContentLength is the length of the body, -1 where it is unknown.
+func (r *Request) ContentLength() int64 { return r.out.ContentLength }
+
+// Copy is the request without its body, for libraries that sign an
+// http.Request. What they do to it is not sent: see SetHeader.
+func (r *Request) Copy() *http.Request {
+	c := r.out.Clone(r.out.Context())
+	c.Body, c.GetBody = nil, nil
+	return c
+}
+
+// SetHeader sends the header with this value alone, and hides the value from
+// the client (see Hide), with and without a scheme such as "Bearer " before it.
+// Whatever the client sent under the name goes, also where only case, or - and
+// _, differ: many servers take these for the same. The error is about the
+// value, which it does not repeat.
+func (r *Request) SetHeader(name, value string) error {
+	if err := r.SetOpenHeader(name, value); err != nil {
+		return err
+	}
+	r.Hide(value)
+	if _, credential, ok := strings.Cut(value, " "); ok {
+		r.Hide(credential)
+	}
+	return nil
+}
+
+// SetOpenHeader is SetHeader for a value that is no secret: a date, or a
+// signature, which is of no use for another request.
+func (r *Request) SetOpenHeader(name, value string) error {
+	if !httpguts.ValidHeaderFieldName(name) || forbidden(name) {
+		return failure(connector.KindConfig, "header %q cannot be set", name)
+	}
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return failure(connector.KindConfig, "the value for the header %s has a line break or another character that a header cannot have", name)
+	}
+	r.RemoveHeader(name)
+	r.out.Header.Set(name, value)
+	r.added(name)
+	return nil
+}
+
+// RemoveHeader takes a header of the client out, in every spelling.
+func (r *Request) RemoveHeader(name string) {
+	for have := range r.out.Header {
+		if fold(have) == fold(name) {
+			delete(r.out.Header, have)
+		}
+	}
+}
+
+// fold is what servers that turn headers into variables make of a name.
+func fold(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// forbidden are headers that say where a request goes or how it is framed.
+func forbidden(name string) bool {
+	switch fold(name) {
+	case "host", "connection", "content-length", "keep-alive", "proxy-authorization", "proxy-connection",
+		"te", "trailer", "transfer-encoding", "upgrade", "expect":
+		return true
+	}
+	return false
+}
+
+// Hide notes texts that the client must not see in a response. Texts shorter
+// than eight bytes are not looked for: they would be found everywhere.
+func (r *Request) Hide(texts ...string) {
+	for _, t := range texts {
+		if len(t) >= shortestHidden && !slices.Contains(r.hidden, t) {
+			r.hidden = append(r.hidden, strings.Clone(t))
+		}
+	}
+}
+
+const shortestHidden = 8
+
+// Hidden are the texts to be kept from the client. For the proxy.
+func (r *Request) Hidden() []string { return r.hidden }
+
+// Added names the headers and query parameters that were added. For the proxy.
+func (r *Request) Added() []string { return r.names }
+
+func (r *Request) added(name string) {
+	if !slices.Contains(r.names, name) {
+		r.names = append(r.names, name)
+	}
+}
+
+// Outgoing is the request to be sent. For the proxy's transport alone.
+func (r *Request) Outgoing() *http.Request { return r.out }
+
+func failure(kind connector.Kind, format string, args ...any) error {
+	return &connector.Failure{Kind: kind, Err: fmt.Errorf(format, args...)}
+}
