@@ -82,7 +82,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 	b := &build{
 		Assembler: a,
 		file:      file,
-		named:     map[string]*config.Provider{},
+		named:     map[string]*named{},
 		instances: map[string]*provider.Instance{},
 	}
 	b.providersSection()
@@ -144,7 +144,8 @@ type build struct {
 	*Assembler
 	file      *config.File
 	errs      config.Errors
-	named     map[string]*config.Provider
+	named     map[string]*named
+	making    []string // names of instances that wait for those they need
 	instances map[string]*provider.Instance
 	services  []*broker.Service
 }

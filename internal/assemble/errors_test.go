@@ -73,6 +73,40 @@ services:
 			head + "    credentials: { host: { from: mine, get: x }, password: { from: mine, get: y } }\nproviders:\n  mine: { type: vault, url: bad }\n",
 			[]string{`8:3: url is bad`},
 		},
+		"secret setting of an unknown provider": {
+			head + "    credentials: { host: { from: mine, get: x } }\nproviders:\n  mine: { type: vault, token: { from: fakee, get: y } }\n",
+			[]string{`8:39: unknown provider "fakee": did you mean "fake"?`},
+		},
+		"secret setting of an unknown form": {
+			head + "    credentials: { host: x }\nproviders:\n  mine: { type: vault, token: { from: fake, get: wrong } }\n  more: { type: vault, more: [ { from: fake, get: \"\" }, { frm: fake, get: x } ] }\n",
+			[]string{
+				`8:50: no such form of id`,
+				`9:51: get is empty: write what provider "fake" looks up (any name)`,
+			},
+		},
+		"secret setting with unknown keys": {
+			head + "    credentials: { host: x }\nproviders:\n  mine: { type: vault, token: { frm: fake, get: sesame-8731 }, more: [ [sesame-8731] ] }\n",
+			[]string{
+				`8:31: from is missing; write for instance from: env`, `8:33: unknown key "frm"; did you mean "from"?`,
+				`8:72: credential "more[0]" must be a value or a map of from and get, not a list`,
+			},
+		},
+		"providers in a circle": {
+			head + "    credentials: { host: { from: a, get: x } }\nproviders:\n" +
+				"  a: { type: vault, token: { from: b, get: x } }\n  b: { type: vault, more: [ lit, { from: c, get: x } ] }\n" +
+				"  c: { type: vault, token: { from: b, get: x } }\n  self: { type: vault, token: { from: self, get: x } }\n",
+			[]string{
+				`10:36: providers need each other in a circle: b → c → b`,
+				`11:39: providers need each other in a circle: self → self`,
+			},
+		},
+		"built-in names of other types": {
+			head + "    credentials: { host: x }\nproviders:\n  fake: { type: vault }\n  literal: { type: vault }\n  vault: { type: vault }\n",
+			[]string{
+				`8:3: "fake" is a built-in provider, and an entry of that name replaces its settings: its type must be fake too, or its name another`,
+				`9:3: "literal" is a built-in provider, and an entry of that name replaces its settings: it has none; choose another name`,
+			},
+		},
 		"unknown setting of a provider": {
 			head + "    credentials: { host: x }\nproviders:\n  mine: { type: vault, urll: x }\n",
 			[]string{`8:24: unknown key "urll"; did you mean "url"?`},
@@ -189,13 +223,16 @@ func TestAllow(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	const text = head + "    credentials:\n      address: x\n      password: sesame-8731\n"
+	const text = head + "    credentials:\n      address: x\n      password: sesame-8731\n" +
+		"providers:\n  mine: { type: vault, token: sesame-8732, more: [ { from: literal, get: sesame-8733 } ] }\n" +
+		"  safe: { type: vault, token: { from: mine, get: x }, more: [ \"\" ] }\n"
+	const plain = ` stands here in plain text, and everybody on this machine may read the file (mode 0644): use a provider, or chmod o-rwx`
 	for name, test := range map[string]struct {
 		mode  uint32
 		wants []string
 	}{
 		"private":  {0o640, []string{"address"}},
-		"readable": {0o644, []string{"address", `password stands here in plain text, and everybody on this machine may read the file (mode 0644): use a provider, or chmod o-rwx`}},
+		"readable": {0o644, []string{"address", "password" + plain, "token" + plain, "more[0]" + plain}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCensus()
@@ -214,7 +251,7 @@ func TestWarnings(t *testing.T) {
 				t.Fatalf("got %v", built.Warnings)
 			}
 			for i, w := range built.Warnings {
-				if !strings.Contains(w.Text, test.wants[i]) || strings.Contains(w.Text, "sesame") || w.Line != 7+i {
+				if line := []int{7, 8, 10, 10}[i]; !strings.Contains(w.Text, test.wants[i]) || strings.Contains(w.Text, "sesame") || w.Line != line {
 					t.Errorf("got %v", w)
 				}
 			}

@@ -81,11 +81,21 @@ func (f *fakeConnector) ServeConn(context.Context, *connector.Session) error { r
 func (f *fakeConnector) Close() { f.count(f.closed, "connector "+f.name) }
 
 type fakeProvider struct {
-	name string
+	name  string
+	token provider.SecretSetting
 	*census
 }
 
-func (f *fakeProvider) Fetch(_ context.Context, refs []string) (map[string]provider.Lease, error) {
+// Fetch answers "token" with the provider's own, as one that logs in with it.
+func (f *fakeProvider) Fetch(ctx context.Context, refs []string) (map[string]provider.Lease, error) {
+	token, err := f.token.Get(ctx)
+	if err != nil {
+		return nil, &provider.Error{Provider: f.name, Err: fmt.Errorf("token: %w", err)}
+	}
+	if len(refs) == 1 && refs[0] == "token" {
+		return map[string]provider.Lease{"token": {Value: token}}, nil
+	}
+	token.Wipe()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
@@ -106,7 +116,9 @@ type connectorConfig struct {
 }
 
 type providerConfig struct {
-	URL string `yaml:"url"`
+	URL   string                   `yaml:"url"`
+	Token provider.SecretSetting   `yaml:"token"`
+	More  []provider.SecretSetting `yaml:"more"`
 }
 
 func (c *census) connectors() map[string]connector.Definition {
@@ -143,7 +155,7 @@ func (c *census) providers() map[string]provider.Definition {
 			return nil, errors.New("url is bad")
 		}
 		c.count(c.built, "provider "+s.Name)
-		return &fakeProvider{s.Name, c}, nil
+		return &fakeProvider{s.Name, own.Token, c}, nil
 	}
 	check := func(ref string) error {
 		if ref == "wrong" {

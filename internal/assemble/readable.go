@@ -15,11 +15,22 @@ func (a *Assembler) WarnReadable(file *config.File, mode fs.FileMode) {
 	if mode.Perm()&0o004 == 0 {
 		return
 	}
+	warn := func(c config.Credential) {
+		if c.From == config.FromLiteral && c.Literal.Len() > 0 {
+			file.Warnf(c.ValuePos, "%s stands here in plain text, and everybody on this machine may read the file (mode %#o): use a provider, or chmod o-rwx", c.Name, mode.Perm())
+		}
+	}
 	for _, s := range file.Services {
 		for _, c := range s.Credentials {
-			if c.From == config.FromLiteral && c.Literal.Len() > 0 && a.isSecret(s.Connector, c.Name) {
-				file.Warnf(c.ValuePos, "%s stands here in plain text, and everybody on this machine may read the file (mode %#o): use a provider, or chmod o-rwx", c.Name, mode.Perm())
+			if a.isSecret(s.Connector, c.Name) {
+				warn(c)
 			}
+		}
+	}
+	for _, p := range file.Providers {
+		for _, c := range p.Settings.Secrets(a.providers[p.Type].Config) {
+			warn(c)
+			c.Literal.Wipe()
 		}
 	}
 }

@@ -28,6 +28,8 @@ type decoder struct {
 	siblings []string
 	// unknown is called for unknown keys; nil reports them as errors.
 	unknown func(e entry)
+	// bind is told the settings that are secrets.
+	bind func(CredentialSetting, Credential)
 }
 
 // value fills v from n; f says what errors call it and what is allowed.
@@ -41,7 +43,7 @@ func (d *decoder) value(n *node, v reflect.Value, f field) {
 			return
 		}
 	}
-	if n.isNull() && v.Kind() != reflect.Struct {
+	if d.credentialForm(n, v, f) || n.isNull() && v.Kind() != reflect.Struct {
 		return
 	}
 	if v.Kind() == reflect.Pointer {
@@ -67,6 +69,27 @@ func (d *decoder) value(n *node, v reflect.Value, f field) {
 	default:
 		d.basic(n, v, f)
 	}
+}
+
+// credentialForm handles the settings that are secrets.
+func (d *decoder) credentialForm(n *node, v reflect.Value, f field) bool {
+	if !v.CanAddr() {
+		return false
+	}
+	setting, ok := v.Addr().Interface().(CredentialSetting)
+	if !ok {
+		return false
+	}
+	before := len(d.errors)
+	c := d.credential(entry{key: f.name, pos: n.pos, value: n})
+	switch {
+	case len(d.errors) > before:
+	case d.bind == nil:
+		d.errorf(n.pos, "%s is a secret, which this section cannot have", f.name)
+	default:
+		d.bind(setting, c)
+	}
+	return true
 }
 
 // scalarForm handles the types that read a scalar themselves.

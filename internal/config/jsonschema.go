@@ -81,6 +81,8 @@ func (g *generator) value(f field) object {
 		return s.schema(g)
 	}
 	switch zero.(type) {
+	case CredentialSetting:
+		return object{"$ref": "#/$defs/credential"}
 	case *time.Duration:
 		return object{"type": "string", "pattern": durationPattern}
 	case *secret.Value:

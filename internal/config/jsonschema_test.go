@@ -20,6 +20,7 @@ func schemaUnderTest(t *testing.T) *jsonschema.Schema {
 	var vault struct {
 		Address string  `yaml:"address" required:"true"`
 		Token   setting `yaml:"token"`
+		Secret  hidden  `yaml:"secret" doc:"A secret."`
 	}
 	anything := ConnectorSchema{OtherCredentials: "whatever the target needs"}
 	text, err := Schema(SchemaInput{
@@ -74,7 +75,8 @@ func TestSchemaAccepts(t *testing.T) {
 	for _, text := range []string{
 		everything[:strings.Index(everything, "  plain:")] + "admin: {health: off}\n",
 		service(listenHere, "credentials: {host: db, port: 5432, search_path: x}", "config:", "limits: {connections: 0, idleTimeout: 1h30m}", "drain:"),
-		service(listenHere, pgHost) + "providers: {v: {type: vault, address: a, token: {from: env, get: X}, cache: 5s}, e: {type: env}}\n",
+		service(listenHere, pgHost) + "providers: {v: {type: vault, address: a, token: {from: env, get: X}, cache: 5s, secret: {from: env, get: X}}, e: {type: env}}\n",
+		service(listenHere, pgHost) + "providers: {v: {type: vault, address: a, secret: 5}, w: {type: vault, address: a, secret: }}\n",
 		service("listenOn: [unix:///a, systemd://b]", pgHost, "socket: {mode: 0660}"),
 	} {
 		if err := validate(t, s, text); err != nil {
@@ -123,6 +125,7 @@ func TestSchemaRefuses(t *testing.T) {
 		good + "providers: {v: {type: vault}}\n",
 		good + "providers: {v: {type: vault, address: a, adress: b}}\n",
 		good + "providers: {v: {type: valt}}\n",
+		good + "providers: {v: {type: vault, address: a, secret: {from: env}}}\n",
 		good + "audit: {to: /var/log/x}\n",
 		good + "admin: {health: 5335}\n",
 		good + "state: here\n",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,5 +126,43 @@ func TestSuggest(t *testing.T) {
 		if got := Suggest(name, known); got != want {
 			t.Errorf("%q: %q", name, got)
 		}
+	}
+}
+
+// hidden is a setting that is a secret.
+type hidden struct{ from string }
+
+func (*hidden) CredentialSetting() {}
+
+type secretive struct {
+	Token hidden `yaml:"token" required:"true"`
+	Deep  struct {
+		Key *hidden `yaml:"key"`
+	} `yaml:"deep"`
+	Named map[string]hidden `yaml:"named"`
+}
+
+func TestSecretSettings(t *testing.T) {
+	section := sectionOf(t, `{token: canary, deep: {key: {from: env, get: K}}, named: {a: {from: v, get: b}}}`)
+	var s secretive
+	err := section.DecodeSecrets(&s, func(setting CredentialSetting, c Credential) {
+		setting.(*hidden).from = c.From + " " + c.Get + string(c.Literal.Bytes())
+	})
+	if err != nil || s.Token.from != "literal canary" || s.Deep.Key.from != "env K" || s.Named["a"].from != "v b" {
+		t.Errorf("%v %+v", err, s)
+	}
+	found := section.Secrets(secretive{})
+	if len(found) != 3 || found[1].Get != "K" || found[1].FromPos != (Pos{6, 48}) || found[1].Name != "key" {
+		t.Errorf("found %+v", found)
+	}
+	if found := section.Secrets(nil); found != nil {
+		t.Errorf("of nothing: %+v", found)
+	}
+	if err := section.Decode(&s); err == nil || !strings.Contains(err.Error(), "token is a secret, which this section cannot have") {
+		t.Errorf("without bind: %v", err)
+	}
+	err = sectionOf(t, "{deep: {key: [canary]}}").DecodeSecrets(&s, func(CredentialSetting, Credential) { t.Error("bound") })
+	if want := "s.yml:6:13: token is missing\ns.yml:6:26: credential \"key\" must be a value or a map of from and get, not a list"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }

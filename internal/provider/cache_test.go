@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -179,5 +180,52 @@ func TestStaleWhileTheProviderHangs(t *testing.T) {
 			t.Error("waited for a provider that is known to hang")
 		}
 		close(deaf)
+	})
+}
+
+// A secret of another provider is read through that one's cache, and a refused
+// one is not read twice.
+func TestSecretSetting(t *testing.T) {
+	f := &fake{}
+	i := provider.NewInstance(provider.InstanceOptions{Name: "keys", Provider: f, Cache: time.Hour})
+	s := provider.NewSetting("provider vault: token", provider.Ref{Instance: i, Get: "t"})
+	top := &fake{}
+	user := provider.NewInstance(provider.InstanceOptions{Name: "vault", Provider: top, Settings: []provider.SecretSetting{s}})
+	i.Close()
+	read := func(want string) {
+		t.Helper()
+		v, err := s.Get(t.Context())
+		if err != nil || string(v.Bytes()) != want {
+			t.Errorf("got %s, %v, want %s", v.Bytes(), err, want)
+		}
+		v.Wipe()
+	}
+	read(canary + "-t-1")
+	read(canary + "-t-1")
+	s.Forget()
+	read(canary + "-t-2")
+	f.set(func(f *fake) { f.err = transient("down") })
+	s.Forget()
+	_, err := s.Get(t.Context())
+	wantError(t, err, "provider keys: down")
+	if f.closed != 0 {
+		t.Error("closed while in use")
+	}
+	user.Close()
+	if f.closed != 1 || top.closed != 1 || f.alive() != 0 {
+		t.Errorf("closed %d times, %d values alive", f.closed, f.alive())
+	}
+}
+
+// A failure of the provider that holds the token is retried like one's own.
+func TestTransientErrorBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{hook: func(_ context.Context, n int) error {
+			if n == 1 {
+				return &provider.Error{Err: fmt.Errorf("token: %w", transient("down"))}
+			}
+			return nil
+		}}
+		wantPassword(t, resolve(t, f, provider.InstanceOptions{}), 2)
 	})
 }

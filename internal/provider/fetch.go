@@ -130,7 +130,14 @@ func (i *Instance) fail(refs []string, err error, transient bool) error {
 	return e
 }
 
+// isTransient is true if any *Error of the chain is: a provider that could not
+// read its own token fails as the one does that holds it.
 func isTransient(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Transient
+	for {
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Transient {
+			return ok
+		}
+		err = e.Err
+	}
 }

@@ -38,6 +38,9 @@ type InstanceOptions struct {
 	// StaleIfError is how much longer an expired entry serves while lookups
 	// fail with transient errors, though never past its lease's own expiry.
 	StaleIfError time.Duration
+	// Settings are the secrets that configure the provider: it holds them, and
+	// with them the instances they come from, until it is closed itself.
+	Settings []SecretSetting
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -50,6 +53,7 @@ type Instance struct {
 	ttl      time.Duration
 	timeout  time.Duration
 	stale    time.Duration
+	settings []SecretSetting
 	log      *slog.Logger
 	hideRefs bool
 
@@ -87,6 +91,7 @@ func NewInstance(o InstanceOptions) *Instance {
 		ttl:      max(o.Cache, 0),
 		timeout:  o.Timeout,
 		stale:    max(o.StaleIfError, 0),
+		settings: o.Settings,
 		log:      logOrDiscard(o.Log).With("provider", o.Name),
 		users:    1,
 		cache:    map[string]*entry{},
@@ -140,6 +145,9 @@ func (i *Instance) shutdown() {
 	i.mu.Unlock()
 	i.waitLookups()
 	i.closeProvider()
+	for _, s := range i.settings {
+		s.Close()
+	}
 }
 
 // waitLookups waits a bounded time: a Fetch that ignores its context must not

@@ -56,6 +56,15 @@ func (c *Credentials) Drop(set *secret.Set) (retry bool) {
 	return retry
 }
 
+// forget drops what the caches hold for c, whoever asked for it.
+func (c *Credentials) forget() {
+	for _, g := range c.groups {
+		g.instance.mu.Lock()
+		g.instance.forget(g.key)
+		g.instance.mu.Unlock()
+	}
+}
+
 // dropEntry forgets e if it is still the cache's entry for key, and reports
 // whether a newer one has taken its place.
 func (i *Instance) dropEntry(key string, e *entry) (replaced bool) {
