@@ -41,7 +41,8 @@ type Event struct {
 	Reason string
 	// Detail says what a Used event is about.
 	Detail string
-	// ToTarget and ToClient count relayed bytes.
+	// ToTarget and ToClient count relayed bytes. Where the connector serves the
+	// connection itself they are what the client sent and was sent.
 	ToTarget, ToClient int64
 	// Duration is from accept to end.
 	Duration time.Duration

@@ -89,8 +89,9 @@ func (b *Broker) attend(c *conn, v verdict, slot func()) {
 	out := b.converse(h, s, v)
 	cause := h.end()
 	pair := s.Handoff()
+	s.Client = unmetered(s.Client)
 	if out.err == nil && cause == nil && pair != nil {
-		b.start(c, s.Client, pair)
+		b.start(h, s.Client, pair)
 		return
 	}
 	if pair != nil {
@@ -105,7 +106,7 @@ func (b *Broker) attend(c *conn, v verdict, slot func()) {
 	} else {
 		hangUp(c.client, s.Client)
 	}
-	b.finish(c, out.settle(cause, h.wasEstablished()), relay.Result{})
+	b.finish(c, out.settle(cause, h.wasEstablished()), h.passed())
 }
 
 // converse authorises c and lets its connector speak.
@@ -128,21 +129,25 @@ func (b *Broker) converse(h *handshake, s *connector.Session, v verdict) outcome
 	return outcome{typ: audit.Closed, err: err}
 }
 
-// start hands the pair to the relay; c's goroutine ends with it.
-func (b *Broker) start(c *conn, client net.Conn, pair *connector.Handoff) {
+// start hands the pair to the relay; the connection's goroutine ends with it.
+func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
+	c := h.conn
 	// A deadline left over from the handshake would end an idle pair later.
 	_ = pair.Target.SetDeadline(time.Time{})
-	closed := pair.Closed
+	closed, served := pair.Closed, h.passed()
 	c.mu.Lock()
 	c.client = nil
 	c.mu.Unlock()
-	c.gen.counters.established.Add(1)
+	if !h.wasEstablished() {
+		c.gen.counters.established.Add(1)
+	}
 	handle := b.relay.Start(relay.Pair{
 		Client: client, Target: pair.Target,
 		FromClient: pair.FromClient, FromTarget: pair.FromTarget,
 		IdleTimeout: c.gen.svc.Limits.IdleTimeout,
 		Done: func(r relay.Result) {
 			c.gen.contain(closed)
+			r.ToTarget, r.ToClient = r.ToTarget+served.ToTarget, r.ToClient+served.ToClient
 			b.finish(c, outcome{typ: audit.Closed, err: r.Err}.relayed(), r)
 		},
 	})

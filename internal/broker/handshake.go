@@ -8,6 +8,7 @@ import (
 
 	"secretless/internal/audit"
 	"secretless/internal/connector"
+	"secretless/internal/relay"
 )
 
 // lastWords is how long writes to the client still work after a handshake was
@@ -23,17 +24,19 @@ type handshake struct {
 	cancel context.CancelCauseFunc
 	slot   func()
 	timer  *time.Timer
+	meter  *meter
 
 	unfollow func() bool
 
 	mu          sync.Mutex
 	unwatch     func()
+	idle        *time.Timer // nil without limits.idleTimeout, or not established
 	established bool
 	over        bool
 }
 
 func newHandshake(c *conn, v verdict, slot func()) *handshake {
-	h := &handshake{conn: c, slot: slot}
+	h := &handshake{conn: c, slot: slot, meter: newMeter(c.client)}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	timeout := c.gen.svc.Limits.HandshakeTimeout
 	if v == refuse {
@@ -54,7 +57,7 @@ func newHandshake(c *conn, v verdict, slot func()) *handshake {
 func (h *handshake) session(b *Broker) *connector.Session {
 	svc := h.conn.gen.svc
 	return &connector.Session{
-		ID: h.conn.id, Service: svc.Name, Client: h.conn.client,
+		ID: h.conn.id, Service: svc.Name, Client: h.meter,
 		Log:         h.conn.gen.log.With("connection", h.conn.id),
 		Credentials: svc.Credentials, ClientTLS: svc.ClientTLS, ConnectTimeout: svc.Limits.ConnectTimeout,
 		OnEstablished: h.establish,
@@ -91,13 +94,16 @@ func (h *handshake) watch(w *watcher) {
 }
 
 // establish ends the handshake for a connector that goes on serving: from
-// here on only a stop ends the context.
+// here on only a stop and limits.idleTimeout end the context.
 func (h *handshake) establish() {
 	h.timer.Stop()
 	h.mu.Lock()
 	first := !h.established && !h.over && h.ctx.Err() == nil
 	if first {
 		h.established = true
+		if limit := h.conn.gen.svc.Limits.IdleTimeout; limit > 0 {
+			h.idle = time.AfterFunc(limit, h.checkIdle)
+		}
 	}
 	unwatch := h.unwatch
 	h.unwatch = nil
@@ -109,6 +115,30 @@ func (h *handshake) establish() {
 		h.conn.gen.counters.established.Add(1)
 	}
 	h.slot()
+}
+
+// checkIdle ends a served connection on which nothing has passed for as long as
+// limits.idleTimeout says. One look when that could be so costs less than a
+// timer that every byte sets anew.
+func (h *handshake) checkIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return
+	}
+	if left := h.conn.gen.svc.Limits.IdleTimeout - h.meter.silence(); left > 0 {
+		h.idle.Reset(left)
+		return
+	}
+	h.cancel(relay.ErrIdle)
+}
+
+// passed is what a connector that served the connection itself has moved.
+func (h *handshake) passed() relay.Result {
+	if !h.wasEstablished() {
+		return relay.Result{}
+	}
+	return h.meter.result()
 }
 
 func (h *handshake) wasEstablished() bool {
@@ -137,6 +167,9 @@ func (h *handshake) end() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over = true
+	if h.idle != nil {
+		h.idle.Stop()
+	}
 	if cause == nil {
 		_ = h.conn.client.SetDeadline(time.Time{})
 	}

@@ -12,10 +12,11 @@ import (
 	"secretless/internal/relay"
 )
 
-// Reasons of refusals that are no connector.Kind.
+// Reasons that are no connector.Kind.
 const (
 	reasonPeer  = "peer"
 	reasonAudit = "audit"
+	reasonIdle  = "idle"
 )
 
 var (
@@ -53,6 +54,9 @@ func (o outcome) settle(cause error, established bool) outcome {
 		o.err = fmt.Errorf("%w: %w", cause, o.err)
 	}
 	o.reason = connector.KindOf(o.err).String()
+	if errors.Is(cause, relay.ErrIdle) {
+		o.reason = reasonIdle
+	}
 	if !established {
 		o.typ = audit.Failed
 	}
@@ -64,7 +68,7 @@ func (o outcome) relayed() outcome {
 	switch {
 	case o.err == nil:
 	case errors.Is(o.err, relay.ErrIdle):
-		o.reason = "idle"
+		o.reason = reasonIdle
 	case errors.Is(o.err, relay.ErrStopped), errors.Is(o.err, ErrDraining):
 		o.reason = connector.KindStopping.String()
 	default:

@@ -63,7 +63,7 @@ type ServiceStatus struct {
 	// Failures splits Failed up by connector.Kind.
 	Failures map[string]uint64 `json:"failures,omitempty"`
 	Panics   uint64            `json:"panics"`
-	// The bytes of relayed connections that have ended.
+	// The bytes of connections that have ended, as in the audit.
 	BytesToTarget int64 `json:"bytes_to_target"`
 	BytesToClient int64 `json:"bytes_to_client"`
 }

@@ -61,8 +61,9 @@ type Session struct {
 	ID uint64
 	// Service is the service's name, for messages.
 	Service string
-	// Client is the local program. A connector that upgrades to TLS puts the
-	// *tls.Conn here, so that the relay speaks through it.
+	// Client is the local program, in a layer of the broker's that counts what
+	// passes. A connector that upgrades to TLS puts the *tls.Conn here, so that
+	// the relay speaks through it.
 	Client net.Conn
 	// Peer is the process behind Client, where the platform can tell.
 	Peer peer.Identity
@@ -124,7 +125,8 @@ func (s *Session) Relay(h Handoff) error {
 func (s *Session) Handoff() *Handoff { return s.handoff }
 
 // Established ends the handshake timeout for connectors that go on serving
-// the connection themselves. Relay implies it.
+// the connection themselves, and begins limits.idleTimeout: ctx ends when
+// nothing has passed over Client for that long. Relay implies it.
 func (s *Session) Established() {
 	if s.OnEstablished != nil {
 		s.OnEstablished()
