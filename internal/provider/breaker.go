@@ -161,7 +161,9 @@ func (b *breaker) mayRefresh(now time.Time) bool {
 }
 
 // sum is the keyed digest of set's names and values. The key never leaves the
-// process, so that the digest is of no use to guess a secret.
+// process, so that the digest is of no use to guess a secret. What the source
+// makes anew for each lookup counts as the same: a target that refuses one
+// after the other is to be left in peace, and so is the source.
 func (b *breaker) sum(set *secret.Set) (digest [sha256.Size]byte) {
 	h := hmac.New(sha256.New, b.key[:])
 	var n [8]byte
@@ -173,7 +175,9 @@ func (b *breaker) sum(set *secret.Set) (digest [sha256.Size]byte) {
 	for _, name := range set.Names() {
 		v, _ := set.Get(name)
 		write([]byte(name))
-		write(v.Bytes())
+		if !set.Origin.(*origin).made(name) {
+			write(v.Bytes())
+		}
 	}
 	h.Sum(digest[:0])
 	return digest

@@ -24,16 +24,25 @@ type entry struct {
 	expires time.Time // served without asking until then
 	dies    time.Time // served only while the provider is unreachable until then
 	pause   time.Time // unreachable: do not ask again before
+
+	since  time.Time
+	made   []string // refs whose values the source made for this lookup
+	leases leases
 }
 
 func (i *Instance) newEntry(leases map[string]Lease, now time.Time) *entry {
-	e := &entry{values: make(map[string]secret.Value, len(leases)), expires: now.Add(i.ttl)}
-	e.dies = e.expires.Add(i.stale)
+	e := &entry{values: make(map[string]secret.Value, len(leases)), since: now, leases: i.leasesOf(leases)}
 	for ref, l := range leases {
 		e.values[ref] = l.Value
-		if !l.Expires.IsZero() {
-			e.expires = earlier(e.expires, l.Expires)
-			e.dies = earlier(e.dies, l.Expires)
+		expires, dies := i.lifetime(l, now)
+		if e.expires.IsZero() || expires.Before(e.expires) {
+			e.expires = expires
+		}
+		if e.dies.IsZero() || dies.Before(e.dies) {
+			e.dies = dies
+		}
+		if l.Made {
+			e.made = append(e.made, ref)
 		}
 	}
 	return e
@@ -64,6 +73,7 @@ func (e *entry) letGo() {
 		v.Wipe()
 	}
 	e.values = nil
+	e.leases.release()
 }
 
 // cached returns the entry that answers for key without a lookup, nil if the

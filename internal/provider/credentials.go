@@ -94,11 +94,9 @@ func (c *Credentials) Get(ctx context.Context) (*secret.Set, error) {
 		return set, nil
 	}
 	defer set.Wipe()
-	// The cache may hide that the secret was corrected meanwhile.
-	if !fromCache(set) || !c.breaker.mayRefresh(time.Now()) {
+	if !c.refresh(set) {
 		return nil, suspended
 	}
-	c.Drop(set)
 	return c.getAgain(ctx)
 }
 

@@ -35,6 +35,7 @@ type fake struct {
 	delay   time.Duration
 	deaf    chan struct{} // if set, Fetch ignores ctx until it is closed
 	expires time.Duration
+	lease   func(n int) provider.Lease // its Value is filled in
 	err     error
 	answer  func(n int, ref string) string
 	hook    func(ctx context.Context, n int) error
@@ -71,6 +72,11 @@ func (f *fake) Fetch(ctx context.Context, refs []string) (map[string]provider.Le
 			text = f.answer(n, ref)
 		}
 		l := provider.Lease{Value: secret.Copy(text)}
+		if f.lease != nil {
+			l.Value.Wipe()
+			l = f.lease(n)
+			l.Value = secret.Copy(text)
+		}
 		if f.expires != 0 {
 			l.Expires = time.Now().Add(f.expires)
 		}

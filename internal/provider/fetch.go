@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -61,36 +62,47 @@ func (i *Instance) try(ctx context.Context, refs []string) (leases map[string]Le
 		}
 	}()
 	leases, err = i.provider.Fetch(ctx, append([]string(nil), refs...))
-	if err == nil {
-		leases, err = i.check(leases, refs)
-	}
 	if err != nil {
 		wipeLeases(leases)
 		return nil, err
 	}
-	return leases, nil
+	if err := i.check(leases, refs); err != nil {
+		wipeLeases(leases)
+		i.leasesOf(leases).release()
+		return nil, err
+	}
+	return i.asked(leases, refs), nil
 }
 
-// check returns exactly refs out of leases and wipes what was not asked for.
-// On error it returns all of leases, to be wiped.
-func (i *Instance) check(leases map[string]Lease, refs []string) (map[string]Lease, error) {
-	out := make(map[string]Lease, len(refs))
+// check says what is missing in leases or too large.
+func (i *Instance) check(leases map[string]Lease, refs []string) error {
 	for _, ref := range refs {
 		l, ok := leases[ref]
 		if !ok {
-			return leases, i.fail([]string{ref}, errors.New("provider answered without this id"), false)
+			return i.fail([]string{ref}, errors.New("provider answered without this id"), false)
 		}
 		if n := l.Value.Len(); n > maxValue {
-			return leases, i.fail([]string{ref}, fmt.Errorf("value has %d bytes, more than %d", n, maxValue), false)
+			return i.fail([]string{ref}, fmt.Errorf("value has %d bytes, more than %d", n, maxValue), false)
 		}
-		out[ref] = l
 	}
+	return nil
+}
+
+// asked returns exactly refs out of leases and lets go of the rest.
+func (i *Instance) asked(leases map[string]Lease, refs []string) map[string]Lease {
+	out, rest := make(map[string]Lease, len(refs)), i.leasesOf(leases)
+	for _, ref := range refs {
+		out[ref] = leases[ref]
+	}
+	kept := i.leasesOf(out)
 	for ref, l := range leases {
 		if _, asked := out[ref]; !asked {
 			l.Value.Wipe()
 		}
 	}
-	return out, nil
+	rest.ids = slices.DeleteFunc(rest.ids, func(id string) bool { return slices.Contains(kept.ids, id) })
+	rest.release()
+	return out
 }
 
 func wipeLeases(leases map[string]Lease) {

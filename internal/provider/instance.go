@@ -55,6 +55,7 @@ type Instance struct {
 	stale    time.Duration
 	settings []SecretSetting
 	log      *slog.Logger
+	keeper   LeaseKeeper // the provider, if it is one
 	hideRefs bool
 
 	immediate bool
@@ -100,6 +101,7 @@ func NewInstance(o InstanceOptions) *Instance {
 	if i.timeout <= 0 {
 		i.timeout = DefaultTimeout
 	}
+	i.keeper, _ = o.Provider.(LeaseKeeper)
 	_, i.hideRefs = o.Provider.(SecretRefs)
 	_, i.immediate = o.Provider.(Immediate)
 	i.life, i.end = context.WithCancelCause(context.Background())

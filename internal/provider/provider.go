@@ -29,6 +29,34 @@ type Lease struct {
 	// Expires caps how long the value may be cached; zero means no limit of
 	// its own.
 	Expires time.Time
+	// Made says that the source made the value for this lookup, as a database
+	// engine makes a user, and that the next lookup makes another. It is then
+	// cached until shortly before Expires rather than for the instance's time
+	// (cache: 0s turns that off too), served until Expires while the provider
+	// cannot be reached, and not dropped for what one client is denied.
+	// Whatever else is in the same lookup expires as it would alone, and takes
+	// the rest along: a provider that is asked again should give a lease out
+	// again that is still good.
+	Made bool
+	// ID names the lease for a LeaseKeeper; values of one lease have the same.
+	// Empty if there is nothing to tell.
+	ID string
+}
+
+// LeaseKeeper is implemented by providers that keep account of what they have
+// handed out, to renew and to revoke it. Its methods are called with locks
+// held: they take note and return, and leave work to a goroutine that Close
+// waits for.
+type LeaseKeeper interface {
+	// Rejected says that a target refused the values of the lease. It must not
+	// be handed out again; the next Fetch, which comes after this call, brings
+	// another. Connections that were opened with it may still live.
+	Rejected(lease string)
+	// Released comes once for each successful Fetch that gave values of the
+	// lease, when nobody will be given them any more: they have left the cache.
+	// A login that is under way may still use them, and so may connections:
+	// a lease that need not be renewed is not one to revoke.
+	Released(lease string)
 }
 
 // Closer is implemented by providers that hold something in the background

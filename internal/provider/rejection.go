@@ -29,31 +29,62 @@ type part struct {
 // they cause one lookup together. It counts for the circuit breaker.
 func (c *Credentials) Rejected(set *secret.Set) (retry bool) {
 	c.breaker.rejected(set, time.Now())
-	return c.Drop(set)
+	return c.drop(set, false)
 }
 
 // Accepted says that the target took set, which forgets earlier rejections.
 func (c *Credentials) Accepted(set *secret.Set) { c.breaker.accepted() }
 
-func fromCache(set *secret.Set) bool {
-	from, ok := set.Origin.(*origin)
-	return ok && slices.ContainsFunc(from.parts, func(p part) bool { return p.cached })
-}
-
 // Drop is Rejected without counting for the circuit breaker: what one client
 // asks for (a database that the role may not enter) must not suspend the
-// service for the others.
-func (c *Credentials) Drop(set *secret.Set) (retry bool) {
+// service for the others, nor make the source make one new value a connection.
+func (c *Credentials) Drop(set *secret.Set) (retry bool) { return c.drop(set, true) }
+
+func (c *Credentials) drop(set *secret.Set, denied bool) (retry bool) {
 	from, ok := set.Origin.(*origin)
 	if !ok {
 		return false
 	}
+	now := time.Now()
 	for _, p := range from.parts {
+		if denied && p.entry.isNew(now) {
+			continue
+		}
 		if p.group.instance.dropEntry(p.group.key, p.entry) || p.cached {
 			retry = true
 		}
 	}
 	return retry
+}
+
+// refresh drops what a suspended set came from, where the cache may hide that
+// it was corrected meanwhile, and reports whether there is such a place. What
+// a source makes for each lookup is not corrected by making more of it.
+func (c *Credentials) refresh(set *secret.Set) bool {
+	var hidden []part
+	for _, p := range set.Origin.(*origin).parts {
+		if p.cached && len(p.entry.made) == 0 {
+			hidden = append(hidden, p)
+		}
+	}
+	if len(hidden) == 0 || !c.breaker.mayRefresh(time.Now()) {
+		return false
+	}
+	for _, p := range hidden {
+		p.group.instance.dropEntry(p.group.key, p.entry)
+	}
+	return true
+}
+
+// isNew says that the entry was made moments ago at the source.
+func (e *entry) isNew(now time.Time) bool { return len(e.made) > 0 && now.Sub(e.since) < deniedPause }
+
+// made says whether the named credential was made for this set's lookup.
+func (o *origin) made(name string) bool {
+	return slices.ContainsFunc(o.parts, func(p part) bool {
+		ref, ok := p.group.names[name]
+		return ok && slices.Contains(p.entry.made, ref)
+	})
 }
 
 // forget drops what the caches hold for c, whoever asked for it.
@@ -70,6 +101,7 @@ func (c *Credentials) forget() {
 func (i *Instance) dropEntry(key string, e *entry) (replaced bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	e.leases.reject() // before anybody can start the next lookup
 	now := i.cache[key]
 	if now == e {
 		i.forget(key)
