@@ -12,6 +12,7 @@ import (
 	"secretless/internal/connector/sshagent"
 	"secretless/internal/provider"
 	"secretless/internal/provider/env"
+	"secretless/internal/provider/exec"
 	"secretless/internal/provider/file"
 	"secretless/internal/provider/literal"
 )
@@ -32,6 +33,7 @@ func Providers() map[string]provider.Definition {
 	return map[string]provider.Definition{
 		"literal": literal.Definition(),
 		"env":     env.Definition(),
+		"exec":    exec.Definition(),
 		"file":    file.Definition(),
 	}
 }
