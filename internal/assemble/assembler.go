@@ -58,7 +58,7 @@ func New(o Options) *Assembler {
 // listeners. Its error is a config.Errors.
 func (a *Assembler) Parse(name string, data []byte) (*config.File, error) {
 	return config.Parse(name, data, config.Options{
-		SharesListener: func(id string) bool { return a.connectors[id].SharesListener },
+		SharesListener: func(id string) bool { return a.connectors[id].Share != nil },
 	})
 }
 
@@ -84,11 +84,13 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 		file:      file,
 		named:     map[string]*named{},
 		instances: map[string]*provider.Instance{},
+		sources:   map[*broker.Service]*config.Service{},
 	}
 	b.providersSection()
 	for i := range file.Services {
 		b.service(&file.Services[i])
 	}
+	b.share()
 	if err := b.errs.Err(); err != nil {
 		for _, s := range b.services {
 			discard(s)
@@ -148,6 +150,7 @@ type build struct {
 	making    []string // names of instances that wait for those they need
 	instances map[string]*provider.Instance
 	services  []*broker.Service
+	sources   map[*broker.Service]*config.Service
 }
 
 func (b *build) errorf(pos config.Pos, format string, args ...any) {

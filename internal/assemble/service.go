@@ -66,6 +66,7 @@ func (b *build) service(s *config.Service) {
 		}
 	})
 	b.services = append(b.services, built)
+	b.sources[built] = s
 }
 
 // discard closes a service that no broker has taken over. A broker closes the
@@ -148,7 +149,11 @@ func (b *build) connector(s *config.Service, d connector.Definition) connector.C
 		Decode:      s.Config.Decode,
 		Credentials: given,
 		StateDir:    b.stateDir,
-		Log:         b.log.With("service", s.Name),
+		LookupEnv:   b.lookupEnv,
+		Warn: func(text string, path ...string) {
+			b.file.Warnf(s.Locate(path...), "service %q: %s", s.Name, text)
+		},
+		Log: b.log.With("service", s.Name),
 	})
 	b.report(err, s.ConnectorPos, s.Locate)
 	return c

@@ -21,8 +21,10 @@ const (
 	Refused Type = "refused" // not authorised, over a limit, or not recordable
 	Failed  Type = "failed"  // opened, but the handshake did not succeed
 	Closed  Type = "closed"  // opened, served and ended
-	Used    Type = "used"    // a credential was used for the client once more: Detail says which
-	Lost    Type = "lost"    // Count events before this one could not be written
+	Used    Type = "used"    // a credential is used for the client once more: Detail says which or for what
+	// Answered follows on Used for a request that had an answer.
+	Answered Type = "answered"
+	Lost     Type = "lost" // Count events before this one could not be written
 )
 
 // Event is one line. Fields that do not apply to its Type are zero and left
@@ -39,12 +41,15 @@ type Event struct {
 	// Reason is a short stable word, for refused, failed and, where a
 	// connection did not end in order, closed.
 	Reason string
-	// Detail says what a Used event is about.
+	// Detail says what a Used or Answered event is about.
 	Detail string
+	// Status is that of an Answered event, in the protocol's own numbers.
+	Status int
 	// ToTarget and ToClient count relayed bytes. Where the connector serves the
-	// connection itself they are what the client sent and was sent.
+	// connection itself they are what the client sent and was sent, for an
+	// Answered event the bytes of the bodies.
 	ToTarget, ToClient int64
-	// Duration is from accept to end.
+	// Duration is from accept, or from the request, to the end.
 	Duration time.Duration
 	// Count is how many events a Lost event stands for.
 	Count uint64
@@ -61,6 +66,7 @@ type line struct {
 	Peer       *peerLine `json:"peer,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
 	Detail     string    `json:"detail,omitempty"`
+	Status     int       `json:"status,omitempty"`
 	ToTarget   *int64    `json:"bytes_to_target,omitempty"`
 	ToClient   *int64    `json:"bytes_to_client,omitempty"`
 	Seconds    *float64  `json:"seconds,omitempty"`
@@ -80,7 +86,7 @@ func (e Event) Line() []byte {
 	l := line{
 		Time: e.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), Event: e.Type,
 		Service: e.Service, Connector: e.Connector, Connection: e.Connection,
-		Listener: e.Listener, Remote: e.Remote, Reason: e.Reason, Detail: e.Detail, Count: e.Count,
+		Listener: e.Listener, Remote: e.Remote, Reason: e.Reason, Detail: e.Detail, Status: e.Status, Count: e.Count,
 	}
 	if e.Peer.Known {
 		l.Peer = &peerLine{UID: e.Peer.UID, PID: e.Peer.PID, Executable: e.Peer.Executable}
@@ -88,10 +94,10 @@ func (e Event) Line() []byte {
 			l.Peer.GID = &e.Peer.GID
 		}
 	}
-	if e.Type == Closed {
+	if e.Type == Closed || e.Type == Answered {
 		l.ToTarget, l.ToClient = &e.ToTarget, &e.ToClient
 	}
-	if e.Type == Closed || e.Type == Failed {
+	if e.Type == Closed || e.Type == Failed || e.Type == Answered {
 		s := e.Duration.Round(time.Microsecond).Seconds()
 		l.Seconds = &s
 	}

@@ -41,6 +41,9 @@ func (b *Broker) drain(g *generation) {
 		close(g.empty)
 	}
 	g.mu.Unlock()
+	if d, ok := g.svc.Connector.(connector.Drainer); ok {
+		g.contain(d.Drain)
+	}
 	b.tasks.Go(func() {
 		g.runDown(b.cut)
 		g.close()

@@ -56,11 +56,12 @@ func newHandshake(c *conn, v verdict, slot func()) *handshake {
 
 func (h *handshake) session(b *Broker) *connector.Session {
 	svc := h.conn.gen.svc
-	return &connector.Session{
+	s := &connector.Session{
 		ID: h.conn.id, Service: svc.Name, Client: h.meter,
 		Log:         h.conn.gen.log.With("connection", h.conn.id),
 		Credentials: svc.Credentials, ClientTLS: svc.ClientTLS, ConnectTimeout: svc.Limits.ConnectTimeout,
-		OnEstablished: h.establish,
+		HandshakeTimeout: svc.Limits.HandshakeTimeout,
+		OnEstablished:    h.establish,
 		OnUse: func(ctx context.Context, what string) error {
 			e := h.conn.event(audit.Used)
 			e.Detail = what
@@ -70,6 +71,29 @@ func (h *handshake) session(b *Broker) *connector.Session {
 			return nil
 		},
 	}
+	if b.identify {
+		s.OnExchange = func(ctx context.Context, e connector.Exchange) error { return b.exchange(ctx, h.conn, e) }
+	}
+	return s
+}
+
+// exchange records a request: that it uses a credential, or its answer.
+func (b *Broker) exchange(ctx context.Context, c *conn, x connector.Exchange) error {
+	e := c.event(audit.Used)
+	e.Detail = x.What
+	if x.Service != "" {
+		e.Service, e.Connector = x.Service, x.Kind
+	}
+	if x.Status != 0 {
+		e.Type, e.Status, e.Duration = audit.Answered, x.Status, x.Duration
+		e.ToTarget, e.ToClient = x.ToTarget, x.ToClient
+		b.audit.Record(e)
+		return nil
+	}
+	if err := b.audit.Require(ctx, e); err != nil {
+		return errUnrecorded
+	}
+	return nil
 }
 
 // cutOff turns the end of the context into deadlines, so that a read of the

@@ -40,8 +40,8 @@ func (s socket) without(found []*endpoint) socket {
 }
 
 // planSockets lays out the addresses of all services by their name. Two
-// services cannot share a name or a socket; connectors that can share one are
-// a single Service by the time they come here.
+// services cannot share a name or a socket; those that
+// can share one are members of a single Service by the time they come here.
 func planSockets(services []*Service) (map[string][]socket, error) {
 	plans := make(map[string][]socket, len(services))
 	taken := map[string]string{}

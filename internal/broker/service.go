@@ -15,7 +15,9 @@ import (
 // Service is everything the broker needs to run one service. It is built by
 // package assemble and not changed afterwards.
 type Service struct {
-	Name string
+	// Name is the service's, or that of the address that several Members share.
+	Name    string
+	Members []string
 	// Digest identifies what the service was built from. A service whose
 	// Digest equals that of the running one of the same name is carried over
 	// untouched; the new value is then closed and dropped.

@@ -45,6 +45,8 @@ func (c *counters) count(o outcome, r relay.Result) {
 type ServiceStatus struct {
 	Name      string `json:"name"`
 	Connector string `json:"connector"`
+	// Members are the services that share the address which Name is.
+	Members []string `json:"members,omitempty"`
 	// Listen is as configured; Addresses are the sockets behind it, with
 	// their real ports. Both are empty for a service that only drains.
 	Listen    []string `json:"listen,omitempty"`
@@ -101,7 +103,7 @@ func (b *Broker) Status() []ServiceStatus {
 func (g *generation) status() *ServiceStatus {
 	c := g.counters
 	s := &ServiceStatus{
-		Name: g.svc.Name, Connector: g.svc.Kind,
+		Name: g.svc.Name, Connector: g.svc.Kind, Members: g.svc.Members,
 		Active: c.active.Load(), Handshakes: c.handshakes.Load(),
 		Accepted: c.accepted.Load(), Established: c.established.Load(), Refused: c.refused.Load(),
 		Failed: c.failed.Load(), Panics: c.panics.Load(),

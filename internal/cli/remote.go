@@ -99,7 +99,11 @@ func printStatus(env Env, r statusReport) error {
 	}
 	fmt.Fprintln(w, "SERVICE\tCONNECTOR\tADDRESSES\tOPEN\tACCEPTED\tREFUSED\tFAILED")
 	for _, s := range r.Services {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", s.Name, s.Connector, strings.Join(s.Addresses, " "), s.Active, s.Accepted, s.Refused, s.Failed)
+		name := s.Name
+		if len(s.Members) > 0 {
+			name = strings.Join(s.Members, ",")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", name, s.Connector, strings.Join(s.Addresses, " "), s.Active, s.Accepted, s.Refused, s.Failed)
 	}
 	return w.Flush()
 }

@@ -13,24 +13,61 @@ import (
 // written out. A literal enters only through its SHA-256.
 func (s Service) Digest() string {
 	var w strings.Builder
-	fmt.Fprintf(&w, "%q %q %v %v %+v ", s.Name, s.Connector, s.Drain, s.Limits, s.Socket.Mode)
-	fmt.Fprintf(&w, "%q %q listen", s.Socket.Owner, s.Socket.Group)
-	for _, l := range s.Listen {
-		fmt.Fprintf(&w, " %q", l.String())
+	fmt.Fprintf(&w, "%q %q", s.Name, s.Connector)
+	for _, part := range listenerKeys() {
+		w.WriteString(" " + part + " " + s.canonicalKey(part))
 	}
 	creds := slices.SortedFunc(slices.Values(s.Credentials), func(a, b Credential) int { return strings.Compare(a.Name, b.Name) })
 	for _, c := range creds {
 		c.canonical(&w)
 	}
-	if s.Allow != nil {
-		fmt.Fprintf(&w, " allow %q %q %q", s.Allow.Users, s.Allow.Groups, s.Allow.Executables)
-	}
-	if s.TLS != nil {
-		fmt.Fprintf(&w, " tls %q %q", s.TLS.Cert, s.TLS.ClientCA)
-		s.TLS.Key.canonical(&w)
-	}
 	s.Config.canonical(&w)
 	return sum(w.String())
+}
+
+// listenerKeys are the keys of a service that are about its addresses and
+// connections, whichever connector serves them.
+func listenerKeys() []string {
+	return []string{"listenOn", "allow", "socket", "limits", "drain", "tls"}
+}
+
+// ListenerDifference names the first key about addresses and connections that
+// s and o do not have in common: such as share an address must have all of
+// them. Empty means none.
+func (s Service) ListenerDifference(o Service) string {
+	for _, key := range listenerKeys() {
+		if s.canonicalKey(key) != o.canonicalKey(key) {
+			return key
+		}
+	}
+	return ""
+}
+
+// canonicalKey is the value of one of listenerKeys, comparable.
+func (s Service) canonicalKey(key string) string {
+	var w strings.Builder
+	switch key {
+	case "listenOn":
+		for _, l := range s.Listen {
+			fmt.Fprintf(&w, "%q ", l.String())
+		}
+	case "allow":
+		if s.Allow != nil {
+			fmt.Fprintf(&w, "%q %q %q", s.Allow.Users, s.Allow.Groups, s.Allow.Executables)
+		}
+	case "socket":
+		fmt.Fprintf(&w, "%v %q %q", s.Socket.Mode, s.Socket.Owner, s.Socket.Group)
+	case "limits":
+		fmt.Fprintf(&w, "%v", s.Limits)
+	case "drain":
+		w.WriteString(s.Drain.String())
+	case "tls":
+		if s.TLS != nil {
+			fmt.Fprintf(&w, "%q %q", s.TLS.Cert, s.TLS.ClientCA)
+			s.TLS.Key.canonical(&w)
+		}
+	}
+	return w.String()
 }
 
 // Digest identifies what the provider instance was configured as, in the same

@@ -55,6 +55,12 @@ type Starter interface{ Start() error }
 // (caches, pools). Close is called once, after the last connection ended.
 type Closer interface{ Close() }
 
+// Drainer is implemented by connectors whose connections could live on for
+// ever between two requests. Drain is called once, when the service stops or is
+// replaced: no connection will be added, and those there are should end when
+// what they are doing is done. It does not wait for them.
+type Drainer interface{ Drain() }
+
 // Session is one accepted and authorised connection.
 type Session struct {
 	// ID is unique in the process; log lines and audit events carry it.
@@ -75,10 +81,17 @@ type Session struct {
 	ClientTLS *tls.Config
 	// ConnectTimeout bounds the dial to the target (name, TCP and TLS).
 	ConnectTimeout time.Duration
+	// HandshakeTimeout bounds the reading of each request's head, for
+	// connectors that serve one after the other; zero means no bound. The
+	// broker itself bounds what comes before Established.
+	HandshakeTimeout time.Duration
 	// OnEstablished is set by the broker; call Established.
 	OnEstablished func()
 	// OnUse is set by the broker; call Used.
 	OnUse func(ctx context.Context, what string) error
+	// OnExchange is set by the broker where somebody listens; call Asked and
+	// Answered.
+	OnExchange func(ctx context.Context, e Exchange) error
 
 	handoff *Handoff
 }
@@ -142,6 +155,41 @@ func (s *Session) Used(ctx context.Context, what string) error {
 		return nil
 	}
 	return s.OnUse(ctx, what)
+}
+
+// Exchange is one request and the answer to it, for connectors that serve many
+// of them, perhaps for several services, on one connection.
+type Exchange struct {
+	// Service and Kind are the member's where the address is shared.
+	Service, Kind string
+	// What says what was asked for without any secret: method and URL, no query.
+	What string
+	// Status is the answer's, in the protocol's own numbers; zero while there
+	// is none.
+	Status int
+	// ToTarget and ToClient count the bytes of the bodies.
+	ToTarget, ToClient int64
+	Duration           time.Duration
+}
+
+// Audited says whether Asked and Answered have any effect.
+func (s *Session) Audited() bool { return s.OnExchange != nil }
+
+// Asked records that a credential is about to be used for e. Where the audit is
+// required and cannot be written, it returns an error, and the use must not
+// happen.
+func (s *Session) Asked(ctx context.Context, e Exchange) error {
+	if s.OnExchange == nil {
+		return nil
+	}
+	return s.OnExchange(ctx, e)
+}
+
+// Answered records how e, whose Status is not zero, has ended.
+func (s *Session) Answered(e Exchange) {
+	if s.OnExchange != nil {
+		_ = s.OnExchange(context.Background(), e) // what is over cannot be prevented
+	}
 }
 
 // Authenticate resolves the credentials and runs attempt with them. When the

@@ -15,9 +15,11 @@ type Definition struct {
 	OtherCredentials string
 	// Config is a zero value of the connector's config type, for the schema.
 	Config any
-	// SharesListener is true for HTTP connectors, several of which may listen
-	// on one address.
-	SharesListener bool
+	// Share makes one connector of those of several services that listen on
+	// one address; nil where each needs an address of its own. All of its
+	// members have a definition with the same Share. It takes them over: what
+	// it returns closes them. Its errors are *MemberError, joined.
+	Share func([]Member) (Connector, error)
 	// Build makes the connector for one service. Errors about a credential or
 	// config key are *FieldError, joined, so that their place is known.
 	Build Factory
@@ -57,8 +59,34 @@ type Setup struct {
 	// and makes it, mode 0700, if it is not there. Call it in Start, not in a
 	// Factory, which runs for validation too.
 	StateDir func() (string, error)
-	Log      *slog.Logger
+	// LookupEnv is the broker's environment.
+	LookupEnv func(string) (string, bool)
+	// Warn shows a warning of loading and validation about the key at path.
+	Warn func(text string, path ...string)
+	Log  *slog.Logger
 }
+
+// Member is one of the services that share an address.
+type Member struct {
+	Service     string
+	Kind        string // the connector's id
+	Connector   Connector
+	Credentials Credentials
+	Log         *slog.Logger
+}
+
+// MemberError is an error about one member of a shared address, or, where
+// Other names another one, about the two together.
+type MemberError struct {
+	Service, Other string
+	Err            *FieldError
+}
+
+// Error is the text of Err; the loader adds both places.
+func (e *MemberError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *MemberError) Unwrap() error { return e.Err }
 
 // FieldError is an error about one key of the service's section, for instance
 // Path "config", "enforce".

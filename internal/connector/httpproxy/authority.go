@@ -1,7 +1,6 @@
 package httpproxy
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 )
@@ -13,7 +12,7 @@ type Authority interface {
 	// address as origin.Host spells it, valid for some time to come. It may be
 	// called for every tunnel, from many goroutines, so that it keeps what it
 	// made. ErrNoAuthority says that none was set up.
-	Certificate(ctx context.Context, host string) (*tls.Certificate, error)
+	Certificate(host string) (*tls.Certificate, error)
 }
 
 // ErrNoAuthority is what an Authority answers that does not exist (yet).

@@ -16,7 +16,7 @@ import (
 // method, connector.Closer, which is called once after the last request.
 type Authenticator interface {
 	// Authenticate adds to r what the target wants to see. It is called for
-	// every request, and once more for a request that Renew has freed. ctx
+	// every request, and once more after a 401 that Renew has something better for. ctx
 	// ends with the request, or when the time to connect has passed.
 	//
 	// Errors reach the client as one line. Best is a *connector.Failure:
@@ -31,9 +31,9 @@ type Authenticator interface {
 // Renewer is implemented by authenticators that can have something better
 // after the target answered 401, most often a new token. Renew drops what r was
 // sent with, if that is still current, and reports whether Authenticate would
-// now send something else. It is called at most once for a request of a client,
-// and only for one that can be sent again: without a body, or with one that was
-// read by Request.Body.
+// now send something else. It is called at most once for a request of a client.
+// Only a request without a body, or with one that was read by Request.Body, is
+// then sent once more; for the others it is the next one that profits.
 //
 // Without it, cached credentials of the service's providers are dropped and
 // resolved again after a 401; with it, they are when Renew returns false.

@@ -1,5 +1,7 @@
 package auth
 
+import "time"
+
 // Config is what every HTTP service can say in its config section. Those of
 // authenticators embed it.
 type Config struct {
@@ -17,6 +19,8 @@ type Config struct {
 	AllowPlaintext bool `yaml:"allowPlaintext" doc:"send the credential unencrypted to targets outside this machine that the client asked for with http" default:"false"`
 	// Unmatched is "refuse", "forward" or empty.
 	Unmatched string `yaml:"unmatched" doc:"what becomes of requests that no service on the address matches; forward in any of them lets them through without a credential" enum:"refuse,forward"`
+	// ResponseTimeout bounds the wait for the head of the target's answer.
+	ResponseTimeout time.Duration `yaml:"responseTimeout" doc:"how long the target may take for the head of its answer once it has the request" default:"10m"`
 	// Redact is nil where its default holds: true with Hosts.
 	Redact *bool `yaml:"redact" doc:"replace the credential where the target's response repeats it; the default is true for services with hosts"`
 }

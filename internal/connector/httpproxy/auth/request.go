@@ -146,6 +146,14 @@ func (r *Request) added(name string) {
 	}
 }
 
+// Identity asks the target not to encode its answer, so that what it holds can
+// be seen. For the proxy.
+func (r *Request) Identity() {
+	if _, ok := r.out.Header["Accept-Encoding"]; ok {
+		r.out.Header["Accept-Encoding"] = []string{"identity"}
+	}
+}
+
 // Outgoing is the request to be sent. For the proxy's transport alone.
 func (r *Request) Outgoing() *http.Request { return r.out }
 

@@ -1,0 +1,128 @@
+package httpproxy
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"secretless/internal/connector"
+)
+
+// Connector is the proxy of one address, for one service or for several. Safe
+// for concurrent use.
+type Connector struct {
+	env       *environment
+	authority Authority
+	log       *slog.Logger
+	services  []*service
+	router    *router
+	via       string // how it knows itself, to notice loops
+
+	draining atomic.Bool
+	starting sync.Once
+	running  atomic.Pointer[running] // what needs the limits that a session brings
+}
+
+// running is what the connections of a Connector share.
+type running struct {
+	outer, inner *http.Server // for the listener, and inside of tunnels
+	pools        map[*service]*pool
+	// unmatched is for requests without a service: of clients on this machine,
+	// and of others, which must not reach this machine's own ports.
+	unmatched, foreign *pool
+}
+
+func newConnector(env *environment, authority Authority, log *slog.Logger, services ...*service) *Connector {
+	return &Connector{
+		env: env, authority: authority, log: log, services: services,
+		router: newRouter(services), via: "1.1 secretless-" + rand.Text(),
+	}
+}
+
+const (
+	maxHeaderBytes = 64 << 10
+	maxHeaders     = 256
+	maxStreams     = 250
+	// headerSlop is what net/http adds to MaxHeaderBytes.
+	headerSlop = 4 << 10
+)
+
+// run makes what is shared when the first connection comes. All sessions of a
+// service have the same limits.
+func (c *Connector) run(s *connector.Session) *running {
+	c.starting.Do(func() {
+		r := &running{pools: map[*service]*pool{}}
+		for _, svc := range c.services {
+			r.pools[svc] = newPool(c.env, guardOf(c.env, svc), false, s.ConnectTimeout, svc.responseTimeout, c.via)
+		}
+		if c.router.forward {
+			r.unmatched = newPool(c.env, &guard{proxies: c.env.proxies}, true, s.ConnectTimeout, 0, c.via)
+			r.foreign = newPool(c.env, &guard{proxies: c.env.proxies, noLoopback: true}, true, s.ConnectTimeout, 0, c.via)
+		}
+		r.outer = c.server(s)
+		r.outer.Protocols.SetHTTP1(true)
+		r.inner = c.server(s)
+		r.inner.Protocols.SetHTTP1(true)
+		r.inner.Protocols.SetHTTP2(true)
+		r.inner.Protocols.SetUnencryptedHTTP2(true)
+		c.running.Store(r)
+	})
+	return c.running.Load()
+}
+
+func (c *Connector) server(s *connector.Session) *http.Server {
+	return &http.Server{
+		Handler:                      http.HandlerFunc(c.serve),
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            s.HandshakeTimeout,
+		MaxHeaderBytes:               maxHeaderBytes - headerSlop,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return stageOf(conn).connContext(ctx)
+		},
+		Protocols: new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow,
+		},
+		// What the library says about single connections is of little use, and
+		// may repeat what a client sent.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+}
+
+// Drain ends connections that wait for a next request, and the others after
+// the answers that they wait for.
+func (c *Connector) Drain() {
+	c.draining.Store(true)
+	if r := c.running.Load(); r != nil {
+		r.outer.SetKeepAlivesEnabled(false)
+		r.inner.SetKeepAlivesEnabled(false)
+	}
+}
+
+// Close lets go of the connections to targets and of the authenticators.
+func (c *Connector) Close() {
+	if r := c.running.Load(); r != nil {
+		for _, p := range r.pools {
+			p.close()
+		}
+		if r.unmatched != nil {
+			r.unmatched.close()
+			r.foreign.close()
+		}
+	}
+	for _, s := range c.services {
+		s.close()
+	}
+}
+
+// stranger is the pool for a request without a service.
+func (c *Connector) stranger(s *connector.Session) *pool {
+	if client, ok := s.Client.RemoteAddr().(*net.TCPAddr); ok && client.IP.IsLoopback() {
+		return c.running.Load().unmatched
+	}
+	return c.running.Load().foreign
+}

@@ -1,0 +1,4 @@
+package httpproxy
+
+// SetAuthority gives c an authority of the test's.
+func (c *Connector) SetAuthority(a Authority) { c.authority = a }

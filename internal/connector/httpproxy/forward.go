@@ -1,0 +1,211 @@
+package httpproxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"time"
+
+	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/secret"
+)
+
+// withCredential sends the request to the origin that its service is bound to.
+func (x *exchange) withCredential() {
+	s, to := x.bound.service, x.bound.to
+	if !to.Secure() && !s.allowPlaintext && !isLocal(to) {
+		x.tell(refusal(http.StatusForbidden, "refusing to send the credential unencrypted to %s; set forceSSL: true to reach the target over https, or allowPlaintext: true", to))
+		return
+	}
+	if err := x.stage.session.Asked(x.r.Context(), x.event()); err != nil {
+		x.tell(&problem{http.StatusServiceUnavailable, "proxy_internal_error", err.Error()})
+		return
+	}
+	defer x.record()
+	ctx, trace := x.informing()
+	resp, r, err := x.attempt(ctx, x.outgoing(ctx, true), true)
+	if err == nil && r == nil { // rejected, and there is something better
+		again := x.outgoing(ctx, true)
+		if read := resp.sent; read != nil {
+			again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(read)), int64(len(read))
+		}
+		resp, r, err = x.attempt(ctx, again, false)
+	}
+	trace.stop()
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	hidden := r.Hidden()
+	if !s.redact {
+		hidden = nil
+	}
+	x.respond(resp.Response, hidden)
+}
+
+// reply is what an attempt ended with; sent is the body that went out, where it
+// was kept.
+type reply struct {
+	*http.Response
+	sent []byte
+}
+
+// targetError is an error of the way to the target, all others being about
+// credentials.
+type targetError struct{ error }
+
+func (e targetError) Unwrap() error { return e.error }
+
+// attempt adds the credential to out and sends it. After a 401 that a newer
+// credential may answer for, it returns neither request nor error.
+func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool) (*reply, *auth.Request, error) {
+	set, err := x.resolve(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer set.Wipe()
+	r := x.bound.request(out, set)
+	if x.bound.service.redact {
+		r.Identity()
+	}
+	if err := x.authenticate(ctx, r); err != nil {
+		return nil, nil, err
+	}
+	resp, err := x.connector.running.Load().pools[x.bound.service].send(r, isGRPC(x.r))
+	if err != nil {
+		return nil, nil, targetError{err}
+	}
+	if mayRetry && resp.StatusCode == http.StatusUnauthorized && x.renew(ctx, r, set) && r.Repeatable() {
+		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
+		_ = resp.Body.Close()
+		sent, _ := r.BodyRead()
+		return &reply{sent: sent}, nil, nil
+	}
+	return &reply{Response: resp}, r, nil
+}
+
+// resolve and authenticate are bounded by the time to connect: the client
+// waits for both.
+func (x *exchange) resolve(ctx context.Context) (*secret.Set, error) {
+	ctx, cancel := x.hurry(ctx)
+	defer cancel()
+	return x.bound.secrets(ctx, x.stage.session)
+}
+
+func (x *exchange) authenticate(ctx context.Context, r *auth.Request) error {
+	ctx, cancel := x.hurry(ctx)
+	defer cancel()
+	return x.bound.service.authenticator.Authenticate(ctx, r)
+}
+
+func (x *exchange) hurry(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t := x.stage.session.ConnectTimeout; t > 0 {
+		return context.WithTimeout(ctx, t)
+	}
+	return ctx, func() {}
+}
+
+// renew lets go of credentials that the target answered 401 to, and says
+// whether there may be others.
+func (x *exchange) renew(ctx context.Context, r *auth.Request, set *secret.Set) bool {
+	s := x.bound.service
+	if s.renewer != nil && s.renewer.Renew(ctx, r) {
+		return true
+	}
+	// A 401 may be about what the client asked for: not each of them is worth
+	// a lookup.
+	return s.refresh.allow(time.Now()) && x.bound.credentials(x.stage.session).Drop(set)
+}
+
+// refreshEvery is how often a service's credentials are dropped after a 401.
+const refreshEvery = time.Second
+
+type refreshLimit struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (l *refreshLimit) allow(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.last) < refreshEvery {
+		return false
+	}
+	l.last = now
+	return true
+}
+
+// without forwards a request that no service matches.
+func (x *exchange) without() {
+	ctx, trace := x.informing()
+	resp, err := x.connector.stranger(x.stage.session).sendTo(x.asked.origin, x.outgoing(ctx, false), isGRPC(x.r))
+	trace.stop()
+	if err != nil {
+		x.failed(targetError{err})
+		return
+	}
+	x.respond(resp, nil)
+}
+
+// failed tells the client why there is no answer of the target.
+func (x *exchange) failed(err error) {
+	if x.body != nil && x.body.failed.Load() {
+		x.tell(refusal(http.StatusBadRequest, "the body of the request cannot be read to its end"))
+		return
+	}
+	if t, ok := err.(targetError); ok { //nolint:errorlint // never wrapped
+		to := x.bound.to
+		if x.bound.service == nil {
+			to = x.asked.origin
+		}
+		x.tell(ofTarget(to.String(), t.error))
+		return
+	}
+	x.tell(ofCredentials(err))
+}
+
+// informer passes 1xx answers on, from a goroutine of the transport.
+type informer struct {
+	x    *exchange
+	mu   sync.Mutex
+	over bool
+}
+
+func (x *exchange) informing() (context.Context, *informer) {
+	i := &informer{x: x}
+	if !x.r.ProtoAtLeast(1, 1) {
+		return x.r.Context(), i // HTTP/1.0 does not know them
+	}
+	return httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{Got1xxResponse: i.pass}), i
+}
+
+func (i *informer) pass(code int, header textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.over || code == http.StatusSwitchingProtocols {
+		return nil
+	}
+	if code == http.StatusContinue && i.x.body == nil {
+		return nil
+	}
+	h := i.x.w.Header()
+	before := h.Clone()
+	removeHopByHop(http.Header(header))
+	copyHeader(h, http.Header(header))
+	i.x.w.WriteHeader(code)
+	clear(h)
+	copyHeader(h, before)
+	return nil
+}
+
+// stop waits for one that is being passed on: from here on the answer's header
+// is the caller's alone.
+func (i *informer) stop() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.over = true
+}

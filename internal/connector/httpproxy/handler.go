@@ -1,0 +1,132 @@
+package httpproxy
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"secretless/internal/connector/database"
+	"secretless/internal/connector/httpproxy/origin"
+)
+
+// serve answers one request. A panic ends this request alone; its value, which
+// could be anything, is not shown.
+func (c *Connector) serve(w http.ResponseWriter, r *http.Request) {
+	st, ok := r.Context().Value(stageKey{}).(*stage)
+	if !ok || !st.enter() {
+		return
+	}
+	defer st.leave()
+	x := &exchange{connector: c, stage: st, w: w, r: r, rc: http.NewResponseController(w), began: time.Now()}
+	defer func() {
+		if p := recover(); p != nil {
+			x.panicked(p)
+		}
+	}()
+	st.session.Established()
+	if c.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	x.answer()
+}
+
+func (x *exchange) panicked(p any) {
+	text := fmt.Sprintf("a %T, not shown", p)
+	if err, ok := p.(runtime.Error); ok {
+		text = err.Error()
+	}
+	x.stage.session.Log.Error("panic contained", "panic", text, "stack", string(debug.Stack()))
+	if x.answered {
+		x.abort()
+		return
+	}
+	x.tell(&problem{http.StatusInternalServerError, "proxy_internal_error", "internal error: see the broker's log for its stack"})
+}
+
+// answer finds out what is asked, and by whose rules.
+func (x *exchange) answer() {
+	if countHeaders(x.r.Header) > maxHeaders {
+		x.tell(refusal(http.StatusRequestHeaderFieldsTooLarge, "the request has more than %d header lines", maxHeaders))
+		return
+	}
+	if x.r.Method == http.MethodConnect {
+		x.connect()
+		return
+	}
+	o, p := x.origin()
+	if p != nil {
+		x.tell(p)
+		return
+	}
+	x.asked = ask(o, x.r)
+	to, err := x.connector.router.route(x.asked, x.r.Header)
+	switch {
+	case err != nil && to.service != nil:
+		x.bound = to
+		x.tell(ofCredentials(err))
+	case err != nil:
+		x.tell(refusal(http.StatusForbidden, "%v", err))
+	case to.service != nil:
+		x.bound = to
+		x.withCredential()
+	case x.connector.router.forward:
+		x.without()
+	default:
+		x.tell(refusal(http.StatusForbidden, "no service matches %s %s; add its host to the hosts of a service, or set unmatched: forward to let such requests through without a credential", x.r.Method, x.what()))
+	}
+}
+
+// origin is where the request goes. Inside of a tunnel that was said when it
+// was opened, and everything else must agree with it.
+func (x *exchange) origin() (origin.Origin, *problem) {
+	if x.r.URL.User != nil {
+		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has user information (user:password@host), which is not accepted: the broker adds credentials")
+	}
+	if strings.ContainsAny(x.r.RequestURI, "#\\") {
+		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a # or \\ in it, which programs understand in different ways")
+	}
+	if !x.stage.tunnel.IsZero() {
+		return x.tunnelled()
+	}
+	if x.r.URL.Host == "" || x.r.URL.Scheme == "" {
+		return origin.Origin{}, refusal(http.StatusBadRequest, "this is an HTTP proxy, not a web server: name it as the proxy of your program (http_proxy=http://%s) and ask for the URL of the target", database.Clean(x.stage.LocalAddr().String()))
+	}
+	o, err := origin.Parse(x.r.URL.Scheme, x.r.URL.Host)
+	if err != nil {
+		return o, refusal(http.StatusBadRequest, "the URL's %v", err)
+	}
+	return o, nil
+}
+
+func (x *exchange) tunnelled() (origin.Origin, *problem) {
+	to := x.stage.tunnel
+	if x.stage.misnamed != "" {
+		return to, refusal(http.StatusMisdirectedRequest, "TLS asked for %s in a tunnel to %s", database.Quote(x.stage.misnamed), to.Authority())
+	}
+	for _, host := range x.r.Header["Host"] { // of HTTP/2, beside :authority
+		if p := agrees(to, to.Scheme(), host); p != nil {
+			return to, p
+		}
+	}
+	if x.r.URL.Host != "" && x.r.URL.Scheme != "" {
+		if p := agrees(to, x.r.URL.Scheme, x.r.URL.Host); p != nil {
+			return to, p
+		}
+	}
+	return to, agrees(to, to.Scheme(), x.r.Host)
+}
+
+// agrees says whether authority is the tunnel's.
+func agrees(to origin.Origin, scheme, authority string) *problem {
+	o, err := origin.Parse(scheme, authority)
+	if err != nil {
+		return refusal(http.StatusBadRequest, "the request's %v", err)
+	}
+	if o != to {
+		return refusal(http.StatusMisdirectedRequest, "the request is for %s in a tunnel to %s", o, to)
+	}
+	return nil
+}

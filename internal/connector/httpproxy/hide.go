@@ -1,0 +1,176 @@
+package httpproxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"secretless/internal/secret"
+)
+
+const (
+	// hideLimit is how much of a body is looked through.
+	hideLimit = 1 << 20
+	// hideWhole is what is read before the answer begins, so that it keeps its
+	// Content-Length; longer texts are sent in chunks.
+	hideWhole = 64 << 10
+)
+
+// hider replaces credentials in what a target answers.
+type hider struct {
+	texts   []string
+	longest int
+	found   bool
+}
+
+func newHider(texts []string) *hider {
+	h := &hider{texts: texts}
+	for _, t := range texts {
+		h.longest = max(h.longest, len(t))
+	}
+	return h
+}
+
+// header replaces in all values and says whether there was something.
+func (h *hider) header(header http.Header) (found bool) {
+	if len(h.texts) == 0 {
+		return false
+	}
+	for _, values := range header {
+		for i, v := range values {
+			for _, t := range h.texts {
+				if strings.Contains(v, t) {
+					values[i] = strings.ReplaceAll(values[i], t, secret.Redacted)
+					v, found = values[i], true
+				}
+			}
+		}
+	}
+	return found
+}
+
+// wrap puts a reader in front of the body that replaces, where it is a text.
+// Its length then is what resp says.
+func (h *hider) wrap(method string, resp *http.Response) (body io.Reader, found bool) {
+	body = resp.Body
+	if len(h.texts) == 0 || resp.Body == http.NoBody || method == http.MethodHead || !isText(resp.Header.Get("Content-Type")) {
+		return body, false
+	}
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		body = &gunzip{from: resp.Body}
+		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
+		resp.ContentLength = -1
+	default:
+		return body, false // asked not to be; a target that encodes so repeats nothing by chance
+	}
+	replacing := &hideReader{hider: h, from: body}
+	if resp.ContentLength < 0 || resp.ContentLength > hideWhole {
+		resp.Header.Del("Content-Length")
+		resp.ContentLength = -1
+		return replacing, false
+	}
+	whole, err := io.ReadAll(replacing)
+	resp.Header.Set("Content-Length", strconv.Itoa(len(whole)))
+	resp.ContentLength = int64(len(whole))
+	if err != nil {
+		// Too short for the length that the target had announced.
+		resp.Header.Set("Content-Length", strconv.Itoa(len(whole)+1))
+		resp.ContentLength++
+		return io.MultiReader(bytes.NewReader(whole), broken{err}), h.found
+	}
+	return bytes.NewReader(whole), h.found
+}
+
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// hideReader replaces as it reads. It holds back only what could be the start
+// of a credential, so that a stream of events is not delayed.
+type hideReader struct {
+	*hider
+	from io.Reader
+	in   []byte // read, not looked through to its end
+	out  []byte // to be delivered
+	seen int
+	err  error
+}
+
+// Read delivers what is known to hold no credential.
+func (r *hideReader) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.fill(len(p))
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+func (r *hideReader) fill(n int) {
+	buf := make([]byte, min(max(n, 512), copyBuffer))
+	n, r.err = r.from.Read(buf)
+	if r.seen >= hideLimit {
+		r.out = append(r.in, buf[:n]...)
+		r.in = nil
+		return
+	}
+	r.seen += n
+	r.in = append(r.in, buf[:n]...)
+	r.out = r.replace(r.err != nil || r.seen >= hideLimit)
+}
+
+// replace takes what is sure out of in; last says that nothing will follow.
+func (r *hideReader) replace(last bool) []byte {
+	for _, t := range r.texts {
+		if bytes.Contains(r.in, []byte(t)) {
+			r.in = bytes.ReplaceAll(r.in, []byte(t), []byte(secret.Redacted))
+			r.found = true
+		}
+	}
+	keep := 0
+	if !last {
+		keep = r.start()
+	}
+	out := r.in[:len(r.in)-keep]
+	r.in = bytes.Clone(r.in[len(r.in)-keep:])
+	return out
+}
+
+// start is the length of the longest end of in that a credential begins with.
+func (r *hideReader) start() int {
+	for n := min(r.longest-1, len(r.in)); n > 0; n-- {
+		end := string(r.in[len(r.in)-n:])
+		for _, t := range r.texts {
+			if len(t) > n && strings.HasPrefix(t, end) {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// gunzip decodes from the first Read on, not earlier: an empty body is none.
+type gunzip struct {
+	from io.Reader
+	zip  *gzip.Reader
+}
+
+func (g *gunzip) Read(p []byte) (int, error) {
+	if g.zip == nil {
+		z, err := gzip.NewReader(g.from)
+		if err != nil {
+			return 0, err
+		}
+		g.zip = z
+	}
+	return g.zip.Read(p)
+}

@@ -1,0 +1,121 @@
+package httpproxy
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"secretless/internal/connector/httpproxy/origin"
+)
+
+// hostPattern is one entry of hosts.
+type hostPattern struct {
+	host     string // as origin.Host; of a wildcard what follows "*."
+	wildcard bool
+	port     uint16 // zero: the scheme's
+}
+
+func parseHostPattern(text string) (hostPattern, error) {
+	var p hostPattern
+	rest, wildcard := strings.CutPrefix(text, "*.")
+	if strings.Contains(rest, "*") {
+		return p, errors.New("* stands only at the start, followed by a dot: *.example.com")
+	}
+	if strings.Contains(text, "/") {
+		return p, errors.New("it is a host, without scheme and path")
+	}
+	// The scheme only supplies a port where none is written.
+	o, err := origin.Parse("http", rest)
+	if err != nil {
+		return p, err
+	}
+	p.host, p.wildcard = o.Host(), wildcard
+	if _, isIP := o.IP(); isIP && wildcard {
+		return p, errors.New("an IP address has no subdomains")
+	}
+	if strings.HasSuffix(rest, ":"+strconv.Itoa(int(o.Port()))) {
+		p.port = o.Port()
+	}
+	return p, nil
+}
+
+func (p hostPattern) matches(o origin.Origin) bool {
+	if p.port != 0 && p.port != o.Port() || p.port == 0 && o.Port() != defaultPort(o) {
+		return false
+	}
+	if p.wildcard {
+		sub, ok := strings.CutSuffix(o.Host(), p.host)
+		return ok && strings.HasSuffix(sub, ".")
+	}
+	return p.host == o.Host()
+}
+
+func defaultPort(o origin.Origin) uint16 {
+	if o.Secure() {
+		return 443
+	}
+	return 80
+}
+
+// ofEverybody is true for *.com, *.co.uk and *.github.io.
+func (p hostPattern) ofEverybody() bool {
+	if !p.wildcard {
+		return false
+	}
+	suffix, icann := publicsuffix.PublicSuffix(p.host)
+	return suffix == p.host && (icann || strings.Contains(suffix, "."))
+}
+
+// String is the pattern as written, normalised.
+func (p hostPattern) String() string {
+	text := p.host
+	if p.wildcard {
+		text = "*." + text
+	}
+	if p.port != 0 {
+		text += ":" + strconv.Itoa(int(p.port))
+	}
+	return text
+}
+
+// cleanSegments splits an escaped path and decodes its segments. It is not ok
+// for a path that could mean another one for the target: with . or .. in it,
+// however encoded, or with what does not decode. Only a rule about paths cares.
+func cleanSegments(path string) (segments []string, ok bool) {
+	segments = strings.Split(strings.Trim(path, "/"), "/")
+	if strings.Trim(path, "/") == "" {
+		segments = nil
+	}
+	if strings.HasPrefix(path, "//") {
+		segments = slices.Insert(segments, 0, "")
+	}
+	for i, s := range segments {
+		decoded, err := url.PathUnescape(s)
+		if err != nil || hasDots(decoded) {
+			return nil, false
+		}
+		segments[i] = decoded
+	}
+	return segments, true
+}
+
+// hasDots looks for . and .. as a segment to whoever takes \ or an encoded
+// slash for a separator, ignores what follows a semicolon, or decodes twice.
+func hasDots(segment string) bool {
+	if strings.Contains(segment, "%") {
+		if again, err := url.PathUnescape(segment); err == nil {
+			segment = again
+		}
+	}
+	for part := range strings.FieldsFuncSeq(segment, func(r rune) bool { return r == '/' || r == '\\' }) {
+		part, _, _ = strings.Cut(part, ";")
+		if part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,117 @@
+package httpproxy
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"secretless/internal/connector/database"
+)
+
+// respond passes the target's answer on; hidden is what must not be in it.
+func (x *exchange) respond(resp *http.Response, hidden []string) {
+	defer func() { _ = resp.Body.Close() }()
+	switch {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		x.upgrade(resp, hidden)
+		return
+	case resp.StatusCode == http.StatusProxyAuthRequired:
+		x.tell(&problem{http.StatusBadGateway, "http_protocol_error", "the target answered 407, which only a proxy may; see its log"})
+		return
+	}
+	hider := newHider(hidden)
+	removeHopByHop(resp.Header)
+	body, found := hider.wrap(x.r.Method, resp)
+	h := x.w.Header()
+	found = hider.header(resp.Header) || found
+	copyHeader(h, resp.Header)
+	for _, name := range []string{"Date", "Content-Type"} {
+		if _, ok := h[name]; !ok {
+			h[name] = nil // keeps net/http from adding one
+		}
+	}
+	announced := len(resp.Trailer)
+	for name := range resp.Trailer {
+		h.Add("Trailer", name)
+	}
+	x.answered, x.status = true, resp.StatusCode
+	x.w.WriteHeader(resp.StatusCode)
+	err := x.copyBody(body, resp)
+	if err == nil {
+		hider.header(resp.Trailer)
+		x.trailers(resp, announced)
+	}
+	if found || hider.found {
+		x.log().Warn("the target repeated a credential in its answer, which was replaced", "request", x.r.Method+" "+x.what())
+	}
+	if err != nil {
+		x.log().Debug("answer broken off", "request", x.r.Method+" "+x.what(), "error", database.Clean(err.Error()))
+		x.abort()
+	}
+	x.letGo()
+}
+
+func (x *exchange) trailers(resp *http.Response, announced int) {
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	_ = x.rc.Flush() // makes net/http use chunks, which can have trailers
+	h := x.w.Header()
+	for name, values := range resp.Trailer {
+		if len(resp.Trailer) != announced {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+}
+
+const copyBuffer = 32 << 10
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
+
+// copyBody streams the body. What has come is passed on at once unless the rest
+// is known to be there, so that events and slow answers arrive in time.
+func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
+	if resp.Body == http.NoBody || resp.ContentLength == 0 {
+		return nil
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := body.Read(*buf)
+		if n > 0 {
+			if _, werr := x.w.Write((*buf)[:n]); werr != nil {
+				return werr
+			}
+			x.toClient += int64(n)
+			if err == nil && x.toClient != resp.ContentLength {
+				if ferr := x.rc.Flush(); ferr != nil {
+					return ferr
+				}
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// isText says whether a body of this type is looked through.
+func isText(contentType string) bool {
+	kind, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	kind = strings.TrimSpace(kind)
+	if strings.HasPrefix(kind, "text/") {
+		return true
+	}
+	_, sub, _ := strings.Cut(kind, "/")
+	for _, t := range []string{"json", "xml", "javascript", "ecmascript", "yaml", "x-www-form-urlencoded", "graphql", "x-ndjson"} {
+		if sub == t || strings.HasSuffix(sub, "+"+t) {
+			return true
+		}
+	}
+	return kind == "application/x-javascript"
+}
