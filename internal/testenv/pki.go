@@ -107,13 +107,18 @@ func template509(name string, until time.Time) *x509.Certificate {
 // Client makes a client certificate for the common name cn.
 func (p *PKI) Client(t testing.TB, cn string) KeyPair {
 	t.Helper()
-	tmpl := template509(cn, time.Now().Add(24*time.Hour))
-	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	pair, err := p.issue(tmpl, false)
+	pair, err := p.client(cn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pair
+}
+
+func (p *PKI) client(cn string, organizations ...string) (KeyPair, error) {
+	tmpl := template509(cn, time.Now().Add(24*time.Hour))
+	tmpl.Subject.Organization = organizations
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	return p.issue(tmpl, false)
 }
 
 // Server makes a server certificate.
