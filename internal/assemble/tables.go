@@ -14,6 +14,8 @@ import (
 	"secretless/internal/provider/env"
 	"secretless/internal/provider/exec"
 	"secretless/internal/provider/file"
+	"secretless/internal/provider/keychain"
+	"secretless/internal/provider/kubernetes"
 	"secretless/internal/provider/literal"
 )
 
@@ -31,9 +33,11 @@ func Connectors() map[string]connector.Definition {
 // Providers is the table of credential providers: one line each.
 func Providers() map[string]provider.Definition {
 	return map[string]provider.Definition{
-		"literal": literal.Definition(),
-		"env":     env.Definition(),
-		"exec":    exec.Definition(),
-		"file":    file.Definition(),
+		"exec":       exec.Definition(),
+		"literal":    literal.Definition(),
+		"env":        env.Definition(),
+		"file":       file.Definition(),
+		"keychain":   keychain.Definition(),
+		"kubernetes": kubernetes.Definition(),
 	}
 }

@@ -1,0 +1,275 @@
+package kubernetes
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// kubeconfig is the part of a kubeconfig file that is understood. What would
+// change who asks or whom, and is not understood, is read to be refused.
+type kubeconfig struct {
+	CurrentContext string         `yaml:"current-context"`
+	Clusters       []namedCluster `yaml:"clusters"`
+	Users          []namedUser    `yaml:"users"`
+	Contexts       []namedContext `yaml:"contexts"`
+}
+
+type namedCluster struct {
+	Name    string       `yaml:"name"`
+	Cluster clusterEntry `yaml:"cluster"`
+	dir     string       // relative paths begin here
+}
+
+type clusterEntry struct {
+	Server     string `yaml:"server"`
+	CA         string `yaml:"certificate-authority"`
+	CAData     string `yaml:"certificate-authority-data"`
+	ServerName string `yaml:"tls-server-name"`
+	Proxy      string `yaml:"proxy-url"`
+	Insecure   bool   `yaml:"insecure-skip-tls-verify"`
+}
+
+type namedUser struct {
+	Name string    `yaml:"name"`
+	User userEntry `yaml:"user"`
+	dir  string
+}
+
+type userEntry struct {
+	Token     string `yaml:"token"`
+	TokenFile string `yaml:"tokenFile"`
+	Cert      string `yaml:"client-certificate"`
+	CertData  string `yaml:"client-certificate-data"`
+	Key       string `yaml:"client-key"`
+	KeyData   string `yaml:"client-key-data"`
+
+	Exec         yaml.Node `yaml:"exec"`
+	AuthProvider yaml.Node `yaml:"auth-provider"`
+	Username     string    `yaml:"username"`
+	As           string    `yaml:"as"`
+	AsUID        string    `yaml:"as-uid"`
+	AsGroups     []string  `yaml:"as-groups"`
+}
+
+type namedContext struct {
+	Name    string `yaml:"name"`
+	Context struct {
+		Cluster   string `yaml:"cluster"`
+		User      string `yaml:"user"`
+		Namespace string `yaml:"namespace"`
+	} `yaml:"context"`
+}
+
+// fromKubeconfig reads files as kubectl does: where two of them say the same,
+// the first has its way, and those that do not exist are left out.
+func fromKubeconfig(paths []string, context string) (*access, error) {
+	var all kubeconfig
+	found := false
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		err := all.add(path)
+		if errors.Is(err, fs.ErrNotExist) && len(paths) > 1 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = true
+	}
+	if !found {
+		return nil, errors.New("no file of KUBECONFIG exists")
+	}
+	return all.access(context)
+}
+
+func (k *kubeconfig) add(path string) error {
+	text, err := readFile(path, maxConfig)
+	if err != nil {
+		return err
+	}
+	defer clear(text)
+	one, err := parseKubeconfig(text)
+	if err != nil {
+		return fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	if k.CurrentContext == "" {
+		k.CurrentContext = one.CurrentContext
+	}
+	for _, c := range one.Clusters {
+		c.dir = dir
+		k.Clusters = append(k.Clusters, c)
+	}
+	for _, u := range one.Users {
+		u.dir = dir
+		k.Users = append(k.Users, u)
+	}
+	k.Contexts = append(k.Contexts, one.Contexts...)
+	return nil
+}
+
+var yamlLine = regexp.MustCompile(`line \d+`)
+
+// parseKubeconfig drops the text of the YAML library's errors, which quotes
+// what it cannot read.
+func parseKubeconfig(text []byte) (kubeconfig, error) {
+	var k kubeconfig
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		if where := yamlLine.FindString(err.Error()); where != "" {
+			return kubeconfig{}, fmt.Errorf("%s is not what a kubeconfig has there", where)
+		}
+		return kubeconfig{}, errors.New("it is no YAML")
+	}
+	return k, nil
+}
+
+// access is what the context says, or the current one if it is empty.
+func (k *kubeconfig) access(context string) (*access, error) {
+	if context == "" {
+		context = k.CurrentContext
+	}
+	if context == "" {
+		return nil, errors.New("the kubeconfig has no current-context: set context")
+	}
+	for _, c := range k.Contexts {
+		if c.Name == context {
+			a, err := k.enter(c)
+			if err != nil {
+				return nil, fmt.Errorf("kubeconfig, context %q: %w", context, err)
+			}
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("the kubeconfig has no context %q", context)
+}
+
+func (k *kubeconfig) enter(c namedContext) (*access, error) {
+	a := &access{namespace: c.Context.Namespace}
+	if a.namespace != "" {
+		if err := checkNamespace(a.namespace); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range k.Clusters {
+		if n.Name == c.Context.Cluster {
+			if err := n.apply(a); err != nil {
+				return nil, fmt.Errorf("cluster %q: %w", n.Name, err)
+			}
+			break
+		}
+	}
+	if a.server == nil {
+		return nil, fmt.Errorf("there is no cluster %q", c.Context.Cluster)
+	}
+	for _, n := range k.Users {
+		if n.Name == c.Context.User {
+			if err := n.apply(a); err != nil {
+				return nil, fmt.Errorf("user %q: %w", n.Name, err)
+			}
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no user %q", c.Context.User)
+}
+
+func (n namedCluster) apply(a *access) error {
+	e := n.Cluster
+	if e.Insecure {
+		return errors.New("insecure-skip-tls-verify is set: whoever answers would get the token; use certificate-authority instead")
+	}
+	server, err := parseServer(e.Server)
+	if err != nil {
+		return err
+	}
+	a.server, a.tls = server, tlsConfig(nil)
+	a.tls.ServerName = e.ServerName
+	if pem, err := either(n.dir, e.CA, e.CAData, "certificate-authority"); err != nil {
+		return err
+	} else if pem != nil {
+		if a.tls.RootCAs, err = parseRoots("certificate-authority", pem); err != nil {
+			return err
+		}
+	}
+	if e.Proxy != "" {
+		a.proxy, err = url.Parse(e.Proxy)
+		// The text may hold a password.
+		if err != nil || a.proxy.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, a.proxy.Scheme) {
+			return errors.New("proxy-url must be http, https or socks5://host:port")
+		}
+	}
+	return nil
+}
+
+func (n namedUser) apply(a *access) error {
+	u := n.User
+	switch {
+	case !u.Exec.IsZero():
+		return errors.New("its token comes from a command (exec), which the kubernetes provider does not run: " +
+			"set server, caCert and a token that comes from an instance of the exec provider")
+	case !u.AuthProvider.IsZero():
+		return errors.New("auth-provider is not supported, as in kubectl since 1.26")
+	case u.Username != "":
+		return errors.New("username and password are not supported, as in Kubernetes since 1.19")
+	case u.As != "" || u.AsUID != "" || len(u.AsGroups) > 0:
+		return errors.New("impersonation (as) is not supported: use an account that has the rights itself")
+	}
+	cert, err := either(n.dir, u.Cert, u.CertData, "client-certificate")
+	if err != nil {
+		return err
+	}
+	key, err := either(n.dir, u.Key, u.KeyData, "client-key")
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	if cert != nil || key != nil {
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil { // its text may quote what it read
+			return errors.New("client-certificate and client-key are no PEM pair that belongs together")
+		}
+		a.tls.Certificates = []tls.Certificate{pair}
+	}
+	switch {
+	case u.TokenFile != "":
+		a.token, err = readToken(within(n.dir, u.TokenFile))
+	case u.Token != "":
+		a.token, err = cleanToken([]byte(u.Token))
+	case cert == nil:
+		return errors.New("it has no token and no client certificate")
+	}
+	return err
+}
+
+// either is the content of a file or the decoded data, which wins if both are
+// there; nil without both.
+func either(dir, path, data, what string) ([]byte, error) {
+	if data != "" {
+		b, err := base64.StdEncoding.DecodeString(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s-data is no base64", what)
+		}
+		return b, nil
+	}
+	if path == "" {
+		return nil, nil
+	}
+	return readFile(within(dir, path), maxConfig)
+}
+
+func within(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
