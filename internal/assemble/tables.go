@@ -33,9 +33,9 @@ func Connectors() map[string]connector.Definition {
 // Providers is the table of credential providers: one line each.
 func Providers() map[string]provider.Definition {
 	return map[string]provider.Definition{
-		"exec":       exec.Definition(),
 		"literal":    literal.Definition(),
 		"env":        env.Definition(),
+		"exec":       exec.Definition(),
 		"file":       file.Definition(),
 		"keychain":   keychain.Definition(),
 		"kubernetes": kubernetes.Definition(),
