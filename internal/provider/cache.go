@@ -10,11 +10,6 @@ import (
 // so that only a very large one gets there.
 const maxEntries = 1024
 
-// stalePause is how long an entry that had to serve past its expiry is good
-// for before the provider is asked again: while it hangs, not every
-// connection should wait for its deadline.
-const stalePause = 10 * time.Second
-
 // entry is the answer of one lookup. The values are shared and only cloned
 // out; they are wiped when the last holder, the cache or a lookup's waiters,
 // lets go. Everything is guarded by the instance's mutex.
@@ -23,7 +18,7 @@ type entry struct {
 	holders int
 	expires time.Time // served without asking until then
 	dies    time.Time // served only while the provider is unreachable until then
-	pause   time.Time // unreachable: do not ask again before
+	warned  bool      // that it serves though it has expired
 
 	since  time.Time
 	made   []string // refs whose values the source made for this lookup
@@ -80,10 +75,7 @@ func (e *entry) letGo() {
 // provider must be asked.
 func (i *Instance) cached(key string, now time.Time) *entry {
 	e := i.cache[key]
-	if e == nil || now.Before(e.expires) {
-		return e
-	}
-	if now.Before(e.pause) && now.Before(e.dies) {
+	if e != nil && now.Before(e.expires) {
 		return e
 	}
 	return nil
@@ -96,8 +88,8 @@ func (i *Instance) fallback(key string, err error, now time.Time) *entry {
 	if e == nil || !isTransient(err) || !now.Before(e.dies) {
 		return nil
 	}
-	if !now.Before(e.pause) { // once a pause, not once a connection
-		e.pause = now.Add(stalePause)
+	if !e.warned { // not once a connection
+		e.warned = true
 		i.log.Warn("provider unreachable, serving expired credentials",
 			"error", err, "expired", e.expires, "until", e.dies)
 	}

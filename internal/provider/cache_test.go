@@ -115,6 +115,8 @@ func TestStaleIfError(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		f.set(func(f *fake) { f.err = nil })
+		wantPassword(t, c, 1) // nobody waits, but the provider is asked
+		synctest.Wait()
 		wantPassword(t, c, 3) // fresh again
 
 		f.set(func(f *fake) { f.err = errors.New("forbidden") })

@@ -70,6 +70,7 @@ type Instance struct {
 	closed  bool
 	cache   map[string]*entry
 	flights map[string]*flight
+	outages map[string]*outage
 	stuck   int         // lookups past their deadline that have not returned
 	sweeper *time.Timer // set while the cache has entries
 
@@ -97,6 +98,7 @@ func NewInstance(o InstanceOptions) *Instance {
 		users:    1,
 		cache:    map[string]*entry{},
 		flights:  map[string]*flight{},
+		outages:  map[string]*outage{},
 	}
 	if i.timeout <= 0 {
 		i.timeout = DefaultTimeout

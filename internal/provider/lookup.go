@@ -28,12 +28,15 @@ var (
 // flight is one lookup under way and everybody who waits for it. Its context
 // is the instance's, so that a caller who gives up leaves the others alone.
 type flight struct {
-	key    string
-	refs   []string
-	ctx    context.Context
-	cancel context.CancelFunc
-	once   bool          // no retries: an expired entry can serve instead
-	done   chan struct{} // closed when entry or err is set
+	key     string
+	refs    []string
+	ctx     context.Context
+	cancel  context.CancelFunc
+	once    bool // no retries: an expired entry can serve instead, or it is a probe
+	began   time.Time
+	outage  *outage       // whose probe it is, if it is one
+	overdue *time.Timer   // of a probe
+	done    chan struct{} // closed when entry or err is set
 
 	// Guarded by the instance's mutex.
 	waiters   int
@@ -61,6 +64,9 @@ func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
 		i.hits.Add(1)
 		return answer{e.clone(), e, true}, nil
 	}
+	if down := i.outage(key, time.Now()); down != nil {
+		return i.getDown(ctx, refs, down, key)
+	}
 	f, mine, err := i.join(key, refs)
 	if err != nil {
 		defer i.mu.Unlock()
@@ -72,8 +78,32 @@ func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
 	if mine {
 		i.run(f)
 	}
-	err = f.wait(ctx)
+	return i.await(ctx, f, nil)
+}
 
+// getDown is get while the provider is down, with the mutex held. Who can be
+// served from an expired entry is; others wait a moment for the probe.
+func (i *Instance) getDown(ctx context.Context, refs []string, o *outage, key string) (answer, error) {
+	i.probe(key, refs, o, time.Now())
+	f := i.flights[key]
+	if f == nil || i.fallback(key, o.err, time.Now()) != nil {
+		defer i.mu.Unlock()
+		if i.stuck >= maxStuck {
+			_, _, err := i.join(key, refs)
+			return i.answerStale(key, err)
+		}
+		return i.answerStale(key, o.failure(time.Now()))
+	}
+	f.waiters++
+	i.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, probeWait, errStillDown)
+	defer cancel()
+	return i.await(ctx, f, o)
+}
+
+// await is the rest of get for one who waits for f, during o if not nil.
+func (i *Instance) await(ctx context.Context, f *flight, o *outage) (answer, error) {
+	err := f.wait(ctx)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	defer i.leave(f)
@@ -83,10 +113,13 @@ func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
 	case f.finished:
 		return answer{f.entry.clone(), f.entry, f.old}, nil
 	case errors.Is(err, errOverdue):
-		i.abandon(f)
-		return i.answerStale(key, i.describe(f.ctx, f.refs, context.DeadlineExceeded))
+		overdue := i.describe(f.ctx, f.refs, context.DeadlineExceeded)
+		i.abandon(f, overdue)
+		return i.answerStale(f.key, overdue)
+	case errors.Is(err, errStillDown):
+		return i.answerStale(f.key, o.failure(time.Now()))
 	default:
-		return answer{}, i.fail(refs, fmt.Errorf("gave up waiting for the lookup: %w", err), false)
+		return answer{}, i.fail(f.refs, fmt.Errorf("gave up waiting for the lookup: %w", err), false)
 	}
 }
 
@@ -114,15 +147,22 @@ func (i *Instance) join(key string, refs []string) (f *flight, mine bool, err er
 	if i.stuck >= maxStuck {
 		return nil, false, i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
 	}
-	f = &flight{key: key, refs: refs, once: i.cache[key] != nil, done: make(chan struct{})}
+	f = &flight{key: key, refs: refs, once: i.cache[key] != nil}
+	i.start(f)
+	return f, i.immediate, nil
+}
+
+// start begins f, with the mutex held; an immediate provider's is the caller's
+// to run.
+func (i *Instance) start(f *flight) {
+	f.began, f.done = time.Now(), make(chan struct{})
 	f.ctx, f.cancel = context.WithTimeout(i.life, i.timeout)
-	i.flights[key] = f
+	i.flights[f.key] = f
 	i.started.Add(1)
 	i.lookups.Add(1)
 	if !i.immediate {
 		go i.run(f)
 	}
-	return f, i.immediate, nil
 }
 
 // wait returns when the flight is finished, overdue, or ctx has ended.
@@ -154,14 +194,26 @@ func (i *Instance) leave(f *flight) {
 }
 
 // abandon makes room for another try while this one's Fetch hangs.
-func (i *Instance) abandon(f *flight) {
-	if f.abandoned {
+func (i *Instance) abandon(f *flight, err error) {
+	if f.abandoned || f.finished {
 		return
 	}
 	f.abandoned = true
 	i.stuck++
+	if f.outage != nil {
+		f.outage.probes--
+	}
 	i.failures.Add(1)
-	delete(i.flights, f.key)
+	i.failed(f, err, i.land(f), time.Now())
+}
+
+// land ends f's time as the lookup that others join, and reports whether it
+// still was.
+func (i *Instance) land(f *flight) (newest bool) {
+	if newest = i.flights[f.key] == f; newest {
+		delete(i.flights, f.key)
+	}
+	return newest
 }
 
 func (i *Instance) answerStale(key string, err error) (answer, error) {
@@ -206,21 +258,33 @@ func (i *Instance) finish(f *flight, leases map[string]Lease, err error) {
 	if f.entry != nil {
 		f.entry.hold() // for the waiters
 	}
-	if f.abandoned { // a later lookup may know better: not into the cache
-		i.stuck--
-	} else {
-		delete(i.flights, f.key)
-		i.settle(f, err, now)
-	}
+	i.settle(f, err, now)
 	if f.waiters == 0 && f.entry != nil {
 		f.entry.letGo()
 	}
 }
 
+// settle makes the instance know what f has brought. The cache takes it unless
+// a later lookup may know better.
 func (i *Instance) settle(f *flight, err error, now time.Time) {
-	if err != nil {
-		i.failures.Add(1)
+	if f.abandoned {
+		i.stuck--
 		return
 	}
-	i.store(f.key, f.entry, now)
+	if f.outage != nil {
+		f.outage.probes--
+		f.overdue.Stop()
+	}
+	useful := i.land(f)
+	if !useful && f.outage != nil {
+		useful = i.outages[f.key] == f.outage // no other probe has come home
+	}
+	if err != nil {
+		i.failures.Add(1)
+	} else if useful {
+		i.store(f.key, f.entry, now)
+	}
+	if useful {
+		i.failed(f, err, true, now)
+	}
 }
