@@ -13,6 +13,10 @@ const (
 	// somebody wants something of it: the back-off of a circuit breaker that
 	// is to notice within a second that the provider is back.
 	probeEvery = 500 * time.Millisecond
+	// maxProbes bounds those that hang, as they do while a network is gone.
+	// There is room for them to begin twice a second and to hang for the
+	// default timeout; with a longer one they begin less often.
+	maxProbes = 16
 	// probeWait is how long a caller waits for such a probe.
 	probeWait = time.Second
 	// outageLasts is how long after the last failure a provider is still taken
@@ -60,20 +64,23 @@ func (i *Instance) failed(f *flight, err error, newest bool, now time.Time) {
 	case o != nil:
 		o.last, o.err = now, err
 	case newest && len(i.outages) < maxEntries:
-		i.outages[f.key] = &outage{since: now, last: now, err: err, next: f.began.Add(probePause())}
+		i.outages[f.key] = &outage{since: now, last: now, err: err, next: f.began.Add(i.probePause())}
 		i.log.Warn("provider is down, lookups fail at once until it answers", "error", err)
 	}
 }
 
-func probePause() time.Duration { return probeEvery - rand.N(probeEvery/5) }
+func (i *Instance) probePause() time.Duration {
+	most := max(probeEvery, i.timeout*5/4/maxProbes)
+	return most - rand.N(most/5)
+}
 
 // probe starts a lookup if it is time for one, without retries of its own. An
 // earlier one that hangs stays with those who wait for it.
 func (i *Instance) probe(key string, refs []string, o *outage, now time.Time) {
-	if now.Before(o.next) || o.probes+i.stuck >= maxStuck || i.closed {
+	if now.Before(o.next) || o.probes >= maxProbes || i.stuck >= maxStuck || i.closed {
 		return
 	}
-	o.next = now.Add(probePause())
+	o.next = now.Add(i.probePause())
 	o.probes++
 	f := &flight{key: key, refs: refs, once: true, outage: o}
 	f.overdue = time.AfterFunc(i.timeout+overdueGrace, func() { // nobody may be waiting for it
