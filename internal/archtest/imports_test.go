@@ -31,6 +31,7 @@ var rules = []rule{
 		},
 		"it puts services together and knows neither commands nor the admin endpoint",
 	},
+	{"internal/summon", []string{"internal/config"}, "it reads a format and writes files: the command asks providers and runs programs"},
 	{"internal/config", []string{"internal/secret"}, "configuration is plain data: assemble turns it into services"},
 	{
 		"internal/broker",
@@ -180,6 +181,8 @@ func TestImportRules(t *testing.T) {
 		{"internal/assemble", "internal/connector/mysql", true},
 		{"internal/assemble", "internal/cli", false},
 		{"internal/config", "internal/secret", true},
+		{"internal/summon", "internal/config", true},
+		{"internal/summon", "internal/provider", false},
 		{"internal/config", "internal/connector", false},
 		{"internal/broker", "internal/config", false},
 		{"internal/broker", "internal/provider", false},

@@ -29,6 +29,8 @@ type Env struct {
 	Stdout    io.Writer
 	Stderr    io.Writer
 	LookupEnv func(string) (string, bool)
+	// Environ is os.Environ or a test's.
+	Environ func() []string
 	// Notify subscribes to signals until the returned function is called.
 	Notify func(...os.Signal) (<-chan os.Signal, func())
 	// Terminal tells whether Stderr is one.
@@ -40,6 +42,7 @@ func Process() Env {
 	return Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		LookupEnv: os.LookupEnv,
+		Environ:   os.Environ,
 		Notify: func(s ...os.Signal) (<-chan os.Signal, func()) {
 			c := make(chan os.Signal, 8)
 			signal.Notify(c, s...)
@@ -105,6 +108,7 @@ in to the target for the program that connected, and then moves bytes. The
 program never holds the secret.`,
 		Example: `  secretless -f secretless.yml              run the broker
   secretless validate -f secretless.yml     check a configuration, start nothing
+  secretless summon -p env -f secrets.yml make   run a program with secrets, where it must have them
   psql -h 127.0.0.1 -p 5432 orders          connect through it, without a password`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
@@ -114,6 +118,6 @@ program never holds the secret.`,
 	// `secretless -f FILE` is `secretless serve -f FILE`.
 	root.Flags().AddFlagSet(serve.Flags())
 	root.AddCommand(serve, validateCommand(env), convertCommand(env), schemaCommand(env),
-		reloadCommand(env), statusCommand(env), versionCommand(env))
+		summonCommand(env), reloadCommand(env), statusCommand(env), versionCommand(env))
 	return root
 }

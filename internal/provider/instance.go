@@ -114,6 +114,13 @@ func NewInstance(o InstanceOptions) *Instance {
 // Name is the instance's name.
 func (i *Instance) Name() string { return i.name }
 
+// Tends tells whether the provider has work until it is closed, such as renewing
+// what it has handed out.
+func (i *Instance) Tends() bool {
+	_, ok := i.provider.(Closer)
+	return ok
+}
+
 // Stats reads the counters.
 func (i *Instance) Stats() Stats {
 	return Stats{Lookups: i.started.Load(), Hits: i.hits.Load(), Failures: i.failures.Load()}
