@@ -55,6 +55,7 @@ type place struct {
 var places = map[string]func(t *testing.T, env map[string]string, password string) place{
 	"literal": literalPlace,
 	"env":     envPlace,
+	"exec":    execPlace,
 	"file":    filePlace,
 }
 
@@ -72,6 +73,27 @@ func filePlace(t *testing.T, _ map[string]string, password string) place {
 	return place{
 		password: "{ from: file, get: " + path + " }", missing: "{ from: file, get: " + path + ".no }",
 		broken: "{ from: file, get: " + path + " }", breakDown: func() { _ = os.Truncate(path, 2<<20) },
+	}
+}
+
+// execPlace is a command that talks too much.
+func execPlace(t *testing.T, _ map[string]string, password string) place {
+	kept := testenv.WriteFile(t, "kept", password)
+	command := testenv.WriteFile(t, "command", `read -r ids; password=$(cat "$1")
+echo "asked for $ids, found $password" >&2
+case $ids in
+*missing*) printf '{"another": "%s"}' "$password" ;;
+*) printf '{"orders": "%s"}' "$password" ;;
+esac`)
+	return place{
+		providers: []string{"command: { type: exec, command: [/bin/sh, " + command + ", " + kept + "] }"},
+		password:  "{ from: command, get: orders }", missing: "{ from: command, get: missing }",
+		broken: "{ from: command, get: broken }", breakDown: func() {
+			nonsense := `password=$(cat "$1"); echo "error: password is $password"; echo "cannot use $password" >&2; exit 3`
+			if err := os.WriteFile(command, []byte(nonsense), 0o600); err != nil {
+				t.Error(err)
+			}
+		},
 	}
 }
 
