@@ -17,6 +17,10 @@ type rule struct {
 	why string
 }
 
+const sharesAWS = "a provider depends on the contract and, among those of AWS, on the way to it that they share"
+
+var awsProvider = []string{"internal/provider", "internal/provider/awsconfig", "internal/secret", "own"}
+
 const leaf = "it is a leaf: everything imports it, so it imports nothing of ours"
 
 // rules are read from the top; the first that matches a package counts.
@@ -76,6 +80,9 @@ var rules = []rule{
 	},
 	{"internal/provider", []string{"internal/secret"}, "it is the contract and the resolver, not a source"},
 	{"internal/provider/providertest", []string{"internal/provider", "internal/secret", "internal/testenv"}, "the suite knows no provider"},
+	{"internal/provider/aws", awsProvider, sharesAWS},
+	{"internal/provider/awsssm", awsProvider, sharesAWS},
+	{"internal/provider/awsrdsiam", awsProvider, sharesAWS},
 	{
 		"internal/provider/*",
 		[]string{"internal/provider", "internal/secret", "own"},
@@ -204,6 +211,9 @@ func TestImportRules(t *testing.T) {
 		{"internal/provider/vault", "internal/secret", true},
 		{"internal/provider/vault", "internal/provider/env", false},
 		{"internal/provider/vault", "internal/connector", false},
+		{"internal/provider/awsssm", "internal/provider/awsconfig", true},
+		{"internal/provider/awsssm", "internal/provider/aws", false},
+		{"internal/provider/vault", "internal/provider/awsconfig", false},
 		{"internal/secret", "internal/peer", false},
 		{"internal/relay", "internal/secret", false},
 		{"internal/wire/tds", "internal/secret", false},

@@ -11,6 +11,9 @@ import (
 	"secretless/internal/connector/ssh"
 	"secretless/internal/connector/sshagent"
 	"secretless/internal/provider"
+	"secretless/internal/provider/aws"
+	"secretless/internal/provider/awsrdsiam"
+	"secretless/internal/provider/awsssm"
 	"secretless/internal/provider/env"
 	"secretless/internal/provider/exec"
 	"secretless/internal/provider/file"
@@ -33,11 +36,14 @@ func Connectors() map[string]connector.Definition {
 // Providers is the table of credential providers: one line each.
 func Providers() map[string]provider.Definition {
 	return map[string]provider.Definition{
-		"literal":    literal.Definition(),
-		"env":        env.Definition(),
-		"exec":       exec.Definition(),
-		"file":       file.Definition(),
-		"keychain":   keychain.Definition(),
-		"kubernetes": kubernetes.Definition(),
+		"literal":     literal.Definition(),
+		"env":         env.Definition(),
+		"exec":        exec.Definition(),
+		"file":        file.Definition(),
+		"keychain":    keychain.Definition(),
+		"kubernetes":  kubernetes.Definition(),
+		"aws":         aws.Definition(),
+		"aws-rds-iam": awsrdsiam.Definition(),
+		"aws-ssm":     awsssm.Definition(),
 	}
 }
