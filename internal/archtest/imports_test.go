@@ -92,6 +92,7 @@ var rules = []rule{
 	{"internal/secret", nil, leaf},
 	{"internal/peer", nil, leaf},
 	{"internal/relay", nil, leaf},
+	{"internal/localca", nil, "it makes certificates and knows nothing of who asks for them"},
 	{"internal/wire/*", []string{"internal/wire/readahead"}, "a codec turns bytes into messages and knows nothing else"},
 	{"internal/testenv", []string{"internal/testenv/*"}, "servers for tests have nothing to do with the broker"},
 	{"internal/testenv/*", []string{"internal/testenv", "internal/testenv/*", "internal/wire/*"}, "a test server may share a codec with the broker, and nothing else"},
