@@ -126,6 +126,12 @@ func (b *builder) rules(texts map[string]string) []rule {
 		if !slices.Contains(b.credentials, name) {
 			b.errorf(fmt.Sprintf("credentialValidations: the service has no credential %q", name), "credentialValidations", name)
 		}
+		// Alone first: what is wrong by itself could be right in a group.
+		_, err := regexp.Compile(texts[name])
+		if err != nil {
+			b.errorf(fmt.Sprintf("credentialValidations %s: %v", name, err), "credentialValidations", name)
+			continue
+		}
 		whole, err := regexp.Compile(`\A(?:` + texts[name] + `)\z`)
 		if err != nil {
 			b.errorf(fmt.Sprintf("credentialValidations %s: %v", name, err), "credentialValidations", name)
