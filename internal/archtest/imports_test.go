@@ -74,6 +74,11 @@ var rules = []rule{
 	},
 	{"internal/connector/httpproxy/origin", nil, leaf},
 	{
+		"internal/connector/httpproxy",
+		[]string{"internal/connector", "internal/connector/database", "internal/localca", "internal/secret", "internal/target", "own"},
+		"the proxy has a certificate authority; what adds credentials to requests does not need it",
+	},
+	{
 		"internal/connector/*",
 		[]string{"internal/connector", "internal/connector/database", "internal/secret", "internal/target", "internal/relay", "internal/wire/*", "own"},
 		"a connector depends on the contract and its codec alone: never on another connector, a provider, config or broker",
@@ -209,6 +214,8 @@ func TestImportRules(t *testing.T) {
 		{"internal/connector/httpproxy", "internal/connector/httpproxy/aws", true},
 		{"internal/connector/httpproxy/aws", "internal/connector/httpproxy/conjur", true},
 		{"internal/connector/httpproxy/aws", "internal/connector/ssh", false},
+		{"internal/connector/httpproxy", "internal/localca", true},
+		{"internal/connector/httpproxy/aws", "internal/localca", false},
 		{"internal/provider/vault", "internal/secret", true},
 		{"internal/provider/vault", "internal/provider/env", false},
 		{"internal/provider/vault", "internal/connector", false},

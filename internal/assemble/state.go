@@ -5,7 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"secretless/internal/config"
 )
+
+// StateDir is where the connectors of a file keep what outlives the process.
+func (a *Assembler) StateDir(file *config.File) (string, error) {
+	return (&build{Assembler: a, file: file}).stateDir()
+}
 
 // stateDir is where connectors keep what outlives the process. It is made on
 // first use: a broker whose connectors keep nothing leaves no directory behind.

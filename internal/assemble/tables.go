@@ -5,6 +5,13 @@ package assemble
 
 import (
 	"secretless/internal/connector"
+	"secretless/internal/connector/httpproxy"
+	"secretless/internal/connector/httpproxy/aws"
+	"secretless/internal/connector/httpproxy/basicauth"
+	"secretless/internal/connector/httpproxy/conjur"
+	"secretless/internal/connector/httpproxy/gcp"
+	"secretless/internal/connector/httpproxy/generic"
+	"secretless/internal/connector/httpproxy/oauth2"
 	"secretless/internal/connector/mssql"
 	"secretless/internal/connector/mysql"
 	"secretless/internal/connector/postgres"
@@ -25,11 +32,17 @@ import (
 // Connectors is the table of service connectors: one line each.
 func Connectors() map[string]connector.Definition {
 	return map[string]connector.Definition{
-		"mssql":     mssql.Definition(),
-		"mysql":     mysql.Definition(),
-		"pg":        postgres.Definition(),
-		"ssh":       ssh.Definition(),
-		"ssh-agent": sshagent.Definition(),
+		"aws":          httpproxy.Define(aws.Definition()),
+		"basic_auth":   httpproxy.Define(basicauth.Definition()),
+		"conjur":       httpproxy.Define(conjur.Definition()),
+		"gcp":          httpproxy.Define(gcp.Definition()),
+		"generic_http": httpproxy.Define(generic.Definition()),
+		"mssql":        mssql.Definition(),
+		"mysql":        mysql.Definition(),
+		"oauth2":       httpproxy.Define(oauth2.Definition()),
+		"pg":           postgres.Definition(),
+		"ssh":          ssh.Definition(),
+		"ssh-agent":    sshagent.Definition(),
 	}
 }
 

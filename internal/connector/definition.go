@@ -20,6 +20,9 @@ type Definition struct {
 	// members have a definition with the same Share. It takes them over: what
 	// it returns closes them. Its errors are *MemberError, joined.
 	Share func([]Member) (Connector, error)
+	// ClientEnv says which environment variables lead the protocol's usual
+	// clients to an endpoint; nil where they know none.
+	ClientEnv func(Endpoint) ([]Variable, error)
 	// Build makes the connector for one service. Errors about a credential or
 	// config key are *FieldError, joined, so that their place is known.
 	Build Factory

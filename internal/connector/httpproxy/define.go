@@ -14,6 +14,7 @@ func Define[C auth.Section](d auth.Definition[C]) connector.Definition {
 		Credentials:      d.Credentials,
 		OtherCredentials: d.OtherCredentials,
 		Share:            share,
+		ClientEnv:        clientEnv,
 	}, func(config C, setup connector.Setup) (connector.Connector, error) {
 		env, envErr := readEnvironment(setup.LookupEnv)
 		s, rulesErr := newService(config.Proxy(), setup, d.Placeholder)
@@ -31,9 +32,6 @@ func Define[C auth.Section](d auth.Definition[C]) connector.Definition {
 		return newConnector(env, authorityOf(setup), setup.Log, s), nil
 	})
 }
-
-// authorityOf is the local certificate authority, nil where there is none.
-func authorityOf(connector.Setup) Authority { return nil }
 
 // share makes one connector of several: their routes are searched together.
 func share(members []connector.Member) (connector.Connector, error) {

@@ -14,6 +14,7 @@ type Config struct{}
 // Definition is the entry of mssql in the table of connectors.
 func Definition() connector.Definition {
 	return connector.Define(connector.Definition{
+		ClientEnv:   clientEnv,
 		Summary:     "SQL Server and Azure SQL",
 		Credentials: credentials(),
 	}, func(Config, connector.Setup) (connector.Connector, error) { return newConnector(), nil })

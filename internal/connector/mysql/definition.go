@@ -8,7 +8,8 @@ import (
 // Definition is the entry of mysql in the table of connectors.
 func Definition() connector.Definition {
 	return connector.Define(connector.Definition{
-		Summary: "MySQL, MariaDB and what speaks their protocol",
+		ClientEnv: clientEnv,
+		Summary:   "MySQL, MariaDB and what speaks their protocol",
 		Credentials: database.With(database.Credentials(defaultPort),
 			connector.Credential{Name: "database", Doc: "database to use, whatever the client names", Default: "the client's"}),
 		Config: Config{},

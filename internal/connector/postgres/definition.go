@@ -8,6 +8,7 @@ import (
 // Definition is the entry of pg in the table of connectors.
 func Definition() connector.Definition {
 	return connector.Define(connector.Definition{
+		ClientEnv:        clientEnv,
 		Summary:          "PostgreSQL and what speaks its protocol",
 		Credentials:      credentials(),
 		OtherCredentials: "startup parameter of the target session, for instance application_name, search_path or statement_timeout",

@@ -17,6 +17,7 @@ const lastNumber = 8
 // Definition is the entry of ssh-agent in the table of connectors.
 func Definition() connector.Definition {
 	return connector.Define(connector.Definition{
+		ClientEnv:   clientEnv,
 		Summary:     "SSH agent: lists keys and signs with them, and never hands them out",
 		Credentials: credentials(),
 	}, build)
