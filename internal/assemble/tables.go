@@ -6,7 +6,7 @@ package assemble
 import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy"
-	"secretless/internal/connector/httpproxy/aws"
+	httpaws "secretless/internal/connector/httpproxy/aws"
 	"secretless/internal/connector/httpproxy/basicauth"
 	"secretless/internal/connector/httpproxy/conjur"
 	"secretless/internal/connector/httpproxy/gcp"
@@ -32,7 +32,7 @@ import (
 // Connectors is the table of service connectors: one line each.
 func Connectors() map[string]connector.Definition {
 	return map[string]connector.Definition{
-		"aws":          httpproxy.Define(aws.Definition()),
+		"aws":          httpproxy.Define(httpaws.Definition()),
 		"basic_auth":   httpproxy.Define(basicauth.Definition()),
 		"conjur":       httpproxy.Define(conjur.Definition()),
 		"gcp":          httpproxy.Define(gcp.Definition()),
