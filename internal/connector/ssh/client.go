@@ -59,25 +59,38 @@ type admission struct {
 	err     error
 }
 
-// accept speaks with the client until it is let in. Both results are nil for
-// a probe.
-func (c *Connector) accept(ctx context.Context, s *connector.Session, login func(context.Context, ssh.ConnMetadata, func(string)) error) (*downstream, error) {
-	if c.key == nil {
-		return nil, database.Failure(connector.KindInternal, "the connector was not started: it has no host key")
-	}
+// accept speaks with the client until it is let in. key finds the host key for
+// a client that has spoken. Both results are nil for a probe.
+func (c *Connector) accept(ctx context.Context, s *connector.Session, key func(context.Context, *connector.Session) (ssh.Signer, error),
+	login func(context.Context, ssh.ConnMetadata, func(string)) error,
+) (*downstream, error) {
 	if ok, err := secure(s); !ok {
 		return nil, err
 	}
 	conn := &clientConn{Conn: s.Client}
+	proposed, err := conn.greet(versionOpenSSH)
+	switch {
+	case !conn.heard.Load():
+		return nil, nil
+	case err != nil:
+		return nil, clientFailure(ctx, err)
+	}
+	host, err := key(ctx, s)
+	if err != nil {
+		if why := database.ToTell(err); why != nil {
+			conn.disconnect(s.Service, why)
+		}
+		return nil, err
+	}
 	a := &admission{ctx: ctx, session: s, conn: conn, login: login}
-	server, channels, requests, err := ssh.NewServerConn(conn, a.config(c.key))
+	config := a.config(host)
+	config.Ciphers = ciphersFor(proposed, config.Ciphers, hasFastAES())
+	server, channels, requests, err := ssh.NewServerConn(conn, config)
 	switch {
 	case err == nil:
 		return &downstream{side{server, channels, requests}}, nil
 	case a.err != nil:
 		return nil, a.err
-	case !conn.heard.Load():
-		return nil, nil
 	}
 	return nil, clientFailure(ctx, err)
 }

@@ -24,18 +24,22 @@ type Connector struct {
 	log      *slog.Logger
 	buffers  *buffers
 	pinned   bool // the service has a hostKey
-	// key is the broker's own host key, set by Start.
-	key ssh.Signer
+	// host is what clients know the broker by.
+	host *hostKey
 }
 
-// Start loads the broker's own host key, or makes one.
+// Start loads the broker's own host key, or makes one, unless a provider has it.
 func (c *Connector) Start() error {
-	key, path, err := c.loadServerKey()
-	if err != nil {
-		return fmt.Errorf("the broker's own SSH host key: %w", err)
+	if c.host.fetched {
+		c.log.Info("the SSH host key is fetched when a client connects", "credential", credentialServerKey)
+	} else {
+		key, path, err := c.loadServerKey()
+		if err != nil {
+			return fmt.Errorf("the broker's own SSH host key: %w", err)
+		}
+		c.host.key = key
+		c.log.Info("clients are shown this SSH host key", "fingerprint", sshkey.Fingerprint(key.PublicKey()), "file", path)
 	}
-	c.key = key
-	c.log.Info("clients are shown this SSH host key", "fingerprint", sshkey.Fingerprint(key.PublicKey()), "file", path)
 	if !c.pinned {
 		c.log.Warn("the credential hostKey is absent: every connection will be refused; give the target's host key, or accept-any to trust whoever answers")
 	}
@@ -46,7 +50,7 @@ func (c *Connector) Start() error {
 // answers the client's authentication, and serves the connection to its end.
 func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 	var out *upstream
-	in, err := c.accept(ctx, s, func(ctx context.Context, client ssh.ConnMetadata, tell func(banner string)) error {
+	in, err := c.accept(ctx, s, c.host.forClient, func(ctx context.Context, client ssh.ConnMetadata, tell func(banner string)) error {
 		err := s.Authenticate(ctx, func(ctx context.Context, set *secret.Set) (err error) {
 			out, err = logIn(ctx, s, set, client)
 			return err
@@ -74,9 +78,15 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 }
 
 // Refuse tells a client, when it asks to be let in, why the service does not
-// take it.
+// take it; without a host key, as soon as it has spoken.
 func (c *Connector) Refuse(ctx context.Context, s *connector.Session, why *connector.Failure) error {
-	in, err := c.accept(ctx, s, func(context.Context, ssh.ConnMetadata, func(string)) error { return why })
+	known := func(context.Context, *connector.Session) (ssh.Signer, error) {
+		if key := c.host.last(); key != nil {
+			return key, nil
+		}
+		return nil, why
+	}
+	in, err := c.accept(ctx, s, known, func(context.Context, ssh.ConnMetadata, func(string)) error { return why })
 	if in != nil {
 		in.close()
 	}

@@ -8,6 +8,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/connector/sshkey"
+	"secretless/internal/secret"
 )
 
 // Config is the config section of an ssh service.
@@ -52,12 +53,17 @@ func Definition() connector.Definition {
 }
 
 func build(config Config, setup connector.Setup) (connector.Connector, error) {
+	fetched := slices.Contains(setup.Credentials, credentialServerKey)
 	if err := config.complete(); err != nil {
 		return nil, err
+	}
+	if fetched && config.ServerKeyFile != "" {
+		return nil, database.FieldError("serverKeyFile", "serverKeyFile and the credential %s both name the broker's host key; give one of them", credentialServerKey)
 	}
 	return &Connector{
 		config: config, stateDir: setup.StateDir, log: setup.Log, buffers: newBuffers(),
 		pinned: slices.Contains(setup.Credentials, "hostKey"),
+		host:   &hostKey{log: setup.Log, fetched: fetched},
 	}, nil
 }
 
@@ -70,6 +76,7 @@ func credentials() []connector.Credential {
 		{Name: "certificate", Doc: "text of the OpenSSH certificate of the private key"},
 		{Name: "password", Doc: "password, for password and keyboard-interactive authentication", Secret: true},
 		{Name: "hostKey", Doc: "the target's host key: lines as in known_hosts or authorized_keys, or accept-any", Check: checkHostKey},
+		{Name: credentialServerKey, Doc: "text of the broker's own host key, PEM or OpenSSH, without a passphrase", Default: "one that the broker makes", Secret: true, Check: checkServerKey},
 	}
 }
 
@@ -83,5 +90,12 @@ func checkHostKey(literal string) error {
 		return fmt.Errorf("hostKey is empty; give the target's host key, or %s to trust whoever answers", sshkey.AcceptAny)
 	}
 	_, err := sshkey.ParseHostKeys([]byte(literal))
+	return err
+}
+
+func checkServerKey(literal string) error {
+	text := secret.Copy(literal)
+	defer text.Wipe()
+	_, err := parseServerKey(text)
 	return err
 }

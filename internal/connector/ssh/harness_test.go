@@ -242,9 +242,12 @@ func (s *syncBuffer) String() string {
 func newFront(t testing.TB, config Config, sets ...map[string]string) *front {
 	t.Helper()
 	f := &front{Answers: &connectortest.Answers{Sets: sets}, t: t, handshake: 10 * time.Second, log: &syncBuffer{}}
-	dir := t.TempDir()
+	dir, given := t.TempDir(), []string{"hostKey"}
+	if _, ok := sets[0][credentialServerKey]; ok {
+		given = append(given, credentialServerKey)
+	}
 	built, err := build(config, connector.Setup{
-		Service: "host", Credentials: []string{"hostKey"},
+		Service: "host", Credentials: given,
 		StateDir: func() (string, error) { return dir, nil },
 		Log:      slog.New(slog.NewTextHandler(f.log, nil)),
 	})
@@ -349,7 +352,7 @@ func (f *front) connect(auth ...ssh.AuthMethod) (*dialed, error) {
 	out := &dialed{}
 	client, err := ssh.Dial("tcp", f.addr(), &ssh.ClientConfig{
 		User: "me", Auth: auth, Timeout: 10 * time.Second,
-		HostKeyCallback: ssh.FixedHostKey(f.c.key.PublicKey()),
+		HostKeyCallback: ssh.FixedHostKey(f.c.host.last().PublicKey()),
 		BannerCallback:  func(text string) error { out.banner += text; return nil },
 	})
 	out.Client = client

@@ -256,7 +256,7 @@ func TestServerKey(t *testing.T) {
 
 func TestFingerprintIsLogged(t *testing.T) {
 	f := newFront(t, Config{}, nil)
-	if want := ssh.FingerprintSHA256(f.c.key.PublicKey()); !strings.Contains(f.log.String(), want) {
+	if want := ssh.FingerprintSHA256(f.c.host.last().PublicKey()); !strings.Contains(f.log.String(), want) {
 		t.Errorf("the log lacks %s: %s", want, f.log)
 	}
 }
