@@ -160,7 +160,7 @@ func TestWarnings(t *testing.T) {
 		`authenticateURLsMatching: '.*'`:                                          "every other URL",
 		`authenticateURLsMatching: '^http'`:                                       "every other URL",
 		`authenticateURLsMatching: 'https?://(api|www)\.example\.com(:\d+)?/v1/'`: "",
-		`authenticateURLsMatching: 'https?://(api|www).example\.com/'`:            "https://apixexample.com/",
+		`authenticateURLsMatching: 'https?://(api|www).example\.com/'`:            "://apixexample.com/",
 		`authenticateURLsMatching: '^https://[a-z]+\.example\.com/'`:              "",
 		`authenticateURLsMatching: '^https://[a-z]+\.s3\.amazonaws\.com/'`:        "s3.amazonaws.com/", // buckets have owners
 		`authenticateURLsMatching: '^https://[^/]+\.example\.com/'`:               "",
