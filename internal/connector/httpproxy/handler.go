@@ -85,6 +85,9 @@ func (x *exchange) origin() (origin.Origin, *problem) {
 	if x.r.URL.User != nil {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has user information (user:password@host), which is not accepted: the broker adds credentials")
 	}
+	if x.r.RequestURI == "*" {
+		return origin.Origin{}, refusal(http.StatusBadRequest, "requests for * are about a server, not about something that it serves, and are not passed on")
+	}
 	if strings.ContainsAny(x.r.RequestURI, "#\\") {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a # or \\ in it, which programs understand in different ways")
 	}

@@ -148,6 +148,8 @@ type proxy struct {
 	audit  *events
 	env    map[string]string
 	all    *assemble.Assembler
+
+	connector *httpproxy.Connector // the last that was applied
 }
 
 // events keeps audit events.
@@ -277,6 +279,7 @@ func (p *proxy) apply(text string) {
 	for _, s := range built.Services {
 		if c, ok := s.Connector.(*httpproxy.Connector); ok {
 			c.SetAuthority(testAuthority(p.t))
+			p.connector = c
 		}
 	}
 	if err := p.broker.Apply(p.t.Context(), built.Services); err != nil {
@@ -366,7 +369,7 @@ func (p *proxy) open(authority string) (net.Conn, *http.Response) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if in.Buffered() > 0 {
+	if resp.StatusCode == http.StatusOK && in.Buffered() > 0 {
 		p.t.Fatal("bytes behind the answer to CONNECT")
 	}
 	return conn, resp

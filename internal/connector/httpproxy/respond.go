@@ -32,6 +32,9 @@ func (x *exchange) respond(resp *http.Response, hidden []string) {
 		}
 	}
 	announced := len(resp.Trailer)
+	if announced > 0 && x.r.ProtoMajor == 1 {
+		h.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
+	}
 	for name := range resp.Trailer {
 		h.Add("Trailer", name)
 	}
@@ -75,6 +78,11 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return 
 func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		return nil
+	}
+	if resp.ContentLength < 0 { // a stream may begin with nothing for long
+		if err := x.rc.Flush(); err != nil {
+			return err
+		}
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
