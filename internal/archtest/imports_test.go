@@ -48,6 +48,11 @@ var rules = []rule{
 		"it shows what the broker does",
 	},
 	{
+		"internal/doctor",
+		[]string{"internal/broker", "internal/connector", "internal/provider", "internal/secret"},
+		"it examines what has been put together and knows neither files nor commands",
+	},
+	{
 		"internal/audit",
 		[]string{"internal/connector", "internal/peer", "internal/secret"},
 		"events are about connections and know nothing of who runs them",

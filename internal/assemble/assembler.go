@@ -67,6 +67,10 @@ func (a *Assembler) Parse(name string, data []byte) (*config.File, error) {
 type Built struct {
 	// Services are in file order. They belong to the broker once applied.
 	Services []*broker.Service
+	// Configured are the services as the file has them, one each: those that
+	// share an address are one of Services. They are there to be looked at, and
+	// belong to Services.
+	Configured []*broker.Service
 	// Warnings are what Build noticed, in file order, those of the parser
 	// included.
 	Warnings []config.Diagnostic
@@ -90,6 +94,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 	for i := range file.Services {
 		b.service(&file.Services[i])
 	}
+	configured := slices.Clone(b.services)
 	b.share()
 	if err := b.errs.Err(); err != nil {
 		for _, s := range b.services {
@@ -98,7 +103,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 		b.dropInstances(a.running)
 		return nil, err
 	}
-	return &Built{Services: b.services, Warnings: file.Warnings, assembler: a, instances: b.instances}, nil
+	return &Built{Services: b.services, Configured: configured, Warnings: file.Warnings, assembler: a, instances: b.instances}, nil
 }
 
 // Commit says that the services run: provider instances that no service of

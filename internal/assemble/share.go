@@ -151,14 +151,3 @@ func (memberCredentials) Get(context.Context) (*secret.Set, error) { return nil,
 func (memberCredentials) Rejected(*secret.Set) bool { return false }
 func (memberCredentials) Drop(*secret.Set) bool     { return false }
 func (memberCredentials) Accepted(*secret.Set)      {}
-
-// Check resolves the credentials of every member.
-func (m memberCredentials) Check(ctx context.Context) error {
-	var errs []error
-	for _, c := range m {
-		if checker, ok := c.(interface{ Check(context.Context) error }); ok {
-			errs = append(errs, checker.Check(ctx))
-		}
-	}
-	return errors.Join(errs...)
-}

@@ -15,8 +15,8 @@ type logFlags struct {
 	format string
 }
 
-func (f *logFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+func (f *logFlags) register(flags *pflag.FlagSet, level string) {
+	flags.StringVar(&f.level, "log-level", level, "debug, info, warn or error")
 	flags.StringVar(&f.format, "log-format", "auto", "text, json, or auto: text on a terminal, json otherwise")
 }
 

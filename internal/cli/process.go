@@ -80,7 +80,7 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 		p.close(ended)
 	}()
 	if p.options.requireCredentials {
-		if err := checkCredentials(ctx, built.Services); err != nil {
+		if err := checkCredentials(ctx, built.Configured); err != nil {
 			return &exitError{code: ExitFailure, err: err}
 		}
 	}
@@ -167,19 +167,30 @@ func (p *process) close(ctx context.Context) {
 	p.assembler.Close()
 }
 
+// checksAtOnce bounds the services whose credentials are fetched at the same
+// time before the start.
+const checksAtOnce = 16
+
 // checkCredentials is --require-credentials: every credential of every service
 // must be there before anything listens.
 func checkCredentials(ctx context.Context, services []*broker.Service) error {
-	var errs []error
-	for _, s := range services {
+	errs := make([]error, len(services))
+	places := make(chan struct{}, checksAtOnce)
+	var all sync.WaitGroup
+	for n, s := range services {
 		checker, ok := s.Credentials.(interface{ Check(context.Context) error })
 		if !ok {
 			continue
 		}
-		if err := checker.Check(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("service %s: %w", s.Name, err))
-		}
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			if err := checker.Check(ctx); err != nil {
+				errs[n] = fmt.Errorf("service %s: %w", s.Name, err)
+			}
+		})
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 

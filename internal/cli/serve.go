@@ -42,7 +42,7 @@ configuration is wrong, 130 or 143 stopped by a second signal.`,
 	configFlag(cmd, &o.file)
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "reload when the configuration file changes")
 	cmd.Flags().BoolVar(&o.requireCredentials, "require-credentials", false, "do not start unless every credential can be fetched")
-	o.logs.register(cmd.Flags())
+	o.logs.register(cmd.Flags(), "info")
 	return cmd
 }
 

@@ -20,9 +20,10 @@ type entry struct {
 	dies    time.Time // served only while the provider is unreachable until then
 	warned  bool      // that it serves though it has expired
 
-	since  time.Time
-	made   []string // refs whose values the source made for this lookup
-	leases leases
+	since    time.Time
+	leaseEnd time.Time // the earliest of all leases; zero: none
+	made     []string  // refs whose values the source made for this lookup
+	leases   leases
 }
 
 func (i *Instance) newEntry(leases map[string]Lease, now time.Time) *entry {
@@ -35,6 +36,9 @@ func (i *Instance) newEntry(leases map[string]Lease, now time.Time) *entry {
 		}
 		if e.dies.IsZero() || dies.Before(e.dies) {
 			e.dies = dies
+		}
+		if !l.Expires.IsZero() && (e.leaseEnd.IsZero() || l.Expires.Before(e.leaseEnd)) {
+			e.leaseEnd = l.Expires
 		}
 		if l.Made {
 			e.made = append(e.made, ref)

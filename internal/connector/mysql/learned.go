@@ -125,6 +125,13 @@ func (l *learned) greeting(config Config) mysqlwire.HandshakeV10 {
 	return presented(h, config)
 }
 
+// version is what the target that was last logged in to calls itself.
+func (l *learned) version() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last.ServerVersion
+}
+
 // presented is a target's greeting as clients get it.
 func presented(h mysqlwire.HandshakeV10, config Config) mysqlwire.HandshakeV10 {
 	if config.ServerVersion != "" {

@@ -16,6 +16,7 @@ import (
 type upstream struct {
 	side
 	banners []string
+	hostKey ssh.PublicKey
 }
 
 // maxBanners bounds the texts of a target before its login, in bytes.
@@ -29,7 +30,8 @@ type login struct {
 	banners  []string
 	shown    int   // bytes of banners
 	hostKey  error // why the target's key was not taken
-	keyed    bool  // the key exchange came to an end
+	shownKey ssh.PublicKey
+	keyed    bool // the key exchange came to an end
 	tried    []string
 	offered  []string
 }
@@ -63,7 +65,7 @@ func (l *login) run(ctx context.Context, conn net.Conn) (*upstream, error) {
 	// The transport keeps the callbacks of l for the next key exchange; the
 	// key and the password are not for keeping.
 	l.settings.signer, l.settings.password = nil, secret.Value{}
-	return &upstream{side{client, channels, requests}, l.banners}, nil
+	return &upstream{side{client, channels, requests}, l.banners, l.shownKey}, nil
 }
 
 func (l *login) config() *ssh.ClientConfig {
@@ -74,7 +76,7 @@ func (l *login) config() *ssh.ClientConfig {
 		ClientVersion:     l.version,
 		HostKeyAlgorithms: l.settings.hostKeys.Algorithms(l.settings.address.String()),
 		HostKeyCallback: func(address string, remote net.Addr, key ssh.PublicKey) error {
-			l.hostKey = l.settings.hostKeys.Check(address, remote, key)
+			l.shownKey, l.hostKey = key, l.settings.hostKeys.Check(address, remote, key)
 			l.keyed = l.hostKey == nil
 			return l.hostKey
 		},
