@@ -96,7 +96,7 @@ func (c *cluster) Fetch(ctx context.Context, ids []string) (map[string]provider.
 	if err := ctx.Err(); err != nil {
 		return nil, c.fail(ids, err, false)
 	}
-	wanted, err := c.group(ids)
+	refs, err := c.parse(ids)
 	if err != nil || len(ids) == 0 {
 		return map[string]provider.Lease{}, err
 	}
@@ -105,7 +105,7 @@ func (c *cluster) Fetch(ctx context.Context, ids []string) (map[string]provider.
 		return nil, c.fail(ids, err, isTransient(err))
 	}
 	defer func() { a.wipe() }()
-	out, err := c.read(ctx, a, wanted)
+	out, err := c.read(ctx, a, a.group(ids, refs))
 	if errors.Is(err, errUnauthorized) {
 		// The token may have been replaced since it was read.
 		fresh := c.another(ctx, a)
@@ -114,7 +114,7 @@ func (c *cluster) Fetch(ctx context.Context, ids []string) (map[string]provider.
 		}
 		a.wipe()
 		a = fresh
-		out, err = c.read(ctx, a, wanted)
+		out, err = c.read(ctx, a, a.group(ids, refs))
 	}
 	return out, err
 }
@@ -140,23 +140,34 @@ type wish struct {
 	fields            []string // of the same index
 }
 
-// group puts the ids of one secret together, in the order of their first.
-func (c *cluster) group(ids []string) ([]*wish, error) {
-	var wanted []*wish
-	for _, id := range ids {
-		r, err := parseRef(id)
-		if err != nil {
+func (c *cluster) parse(ids []string) ([]ref, error) {
+	refs := make([]ref, len(ids))
+	for i, id := range ids {
+		var err error
+		if refs[i], err = parseRef(id); err != nil {
 			return nil, c.fail([]string{id}, err, false)
+		}
+	}
+	return refs, nil
+}
+
+// group puts the ids of one secret together, in the order of their first. One
+// id may name the namespace that another leaves out.
+func (a *access) group(ids []string, refs []ref) []*wish {
+	var wanted []*wish
+	for n, r := range refs {
+		if r.namespace == "" {
+			r.namespace = a.namespace
 		}
 		i := slices.IndexFunc(wanted, func(w *wish) bool { return w.namespace == r.namespace && w.secret == r.secret })
 		if i < 0 {
 			i = len(wanted)
 			wanted = append(wanted, &wish{namespace: r.namespace, secret: r.secret})
 		}
-		wanted[i].ids = append(wanted[i].ids, id)
+		wanted[i].ids = append(wanted[i].ids, ids[n])
 		wanted[i].fields = append(wanted[i].fields, r.field)
 	}
-	return wanted, nil
+	return wanted
 }
 
 // read gets every secret of the list, or none.
@@ -165,11 +176,7 @@ func (c *cluster) read(ctx context.Context, a *access, wanted []*wish) (map[stri
 	defer done()
 	out := map[string]provider.Lease{}
 	for _, w := range wanted {
-		namespace := w.namespace
-		if namespace == "" {
-			namespace = a.namespace
-		}
-		if ids, err := a.readSecret(ctx, client, namespace, w, out); err != nil {
+		if ids, err := client.read(ctx, w, out); err != nil {
 			for _, l := range out {
 				l.Value.Wipe()
 			}
@@ -179,10 +186,10 @@ func (c *cluster) read(ctx context.Context, a *access, wanted []*wish) (map[stri
 	return out, nil
 }
 
-// readSecret adds the fields of one secret to out; with an error it says which
-// ids that is about.
-func (a *access) readSecret(ctx context.Context, client *doer, namespace string, w *wish, out map[string]provider.Lease) ([]string, error) {
-	data, err := client.get(ctx, namespace, w.secret)
+// read adds the fields of one secret to out; with an error it says which ids
+// that is about.
+func (d *doer) read(ctx context.Context, w *wish, out map[string]provider.Lease) ([]string, error) {
+	data, err := d.get(ctx, w.namespace, w.secret)
 	if err != nil {
 		return w.ids, err
 	}
@@ -190,7 +197,7 @@ func (a *access) readSecret(ctx context.Context, client *doer, namespace string,
 	for i, id := range w.ids {
 		value, ok := data[w.fields[i]]
 		if !ok {
-			return []string{id}, fmt.Errorf("secret %s in namespace %s has no field %s; %s", w.secret, namespace, w.fields[i], data.names())
+			return []string{id}, fmt.Errorf("secret %s in namespace %s has no field %s; %s", w.secret, w.namespace, w.fields[i], data.names())
 		}
 		out[id] = provider.Lease{Value: secret.Copy(value)}
 	}

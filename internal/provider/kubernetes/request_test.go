@@ -100,8 +100,8 @@ func TestRequest(t *testing.T) {
 			http.NotFound(w, r)
 		}
 	})
-	// One request a secret, in the order of the ids.
-	got, err := fetch(t, d.provider, "db#password", "other/db#user", "db#user", "db#empty")
+	// One request a secret, whichever way its ids are written.
+	got, err := fetch(t, d.provider, "db#password", "other/db#user", "shop/db#user", "db#empty")
 	if err != nil || got != "pass app app " || requests.Load() != 2 {
 		t.Errorf("%q, %v after %d requests", got, err, requests.Load())
 	}
@@ -282,4 +282,23 @@ func TestSettings(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
+}
+
+func FuzzParseSecret(f *testing.F) {
+	for _, seed := range []string{answer, "", "{}", `{"kind": "Secret", "data": null}`, `{"kind": "Secret", "data": {"a": "x"}}`, `{"kind": "secret", "DATA": {"": "YQ=="}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		size := len(body)
+		data, err := parseSecret(body)
+		if err != nil && data != nil {
+			t.Error("fields with an error")
+		}
+		for _, value := range data {
+			size -= len(value)
+		}
+		if size < 0 || len(data.names()) > len(body)+maxNames*4+20 {
+			t.Errorf("%q: %d fields", body, len(data))
+		}
+	})
 }
