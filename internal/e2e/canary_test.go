@@ -53,10 +53,12 @@ type place struct {
 // sets the source up and stores the password there. It may add to env, which
 // is the broker's environment.
 var places = map[string]func(t *testing.T, env map[string]string, password string) place{
-	"literal": literalPlace,
-	"env":     envPlace,
-	"exec":    execPlace,
-	"file":    filePlace,
+	"literal":    literalPlace,
+	"env":        envPlace,
+	"exec":       execPlace,
+	"file":       filePlace,
+	"keychain":   keychainPlace,
+	"kubernetes": kubernetesPlace,
 }
 
 func literalPlace(_ *testing.T, _ map[string]string, password string) place {

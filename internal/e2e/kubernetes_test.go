@@ -5,7 +5,17 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -168,4 +178,55 @@ providers:
 		visits += clients.visits[i].Load()
 	}
 	t.Logf("%d rotations, %d connections", rotations, visits)
+}
+
+// kubernetesPlace is a Secret behind a front that in the end answers with what
+// was said to it and a piece of the Secret.
+func kubernetesPlace(t *testing.T, _ map[string]string, password string) place {
+	kube := testenv.Kubernetes(t)
+	namespace := kube.Namespace(t)
+	kube.SetSecret(t, namespace, "canary", map[string][]byte{"password": []byte(password)})
+	kube.Account(t, namespace, "app", testenv.KubeRule{Groups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}})
+	token := kube.Token(t, namespace, "app")
+	var broken atomic.Bool
+	front := httptest.NewUnstartedServer(through(t, kube, func(w http.ResponseWriter, r *http.Request) bool {
+		if broken.Load() {
+			fmt.Fprintf(w, `{"kind": "Secret", "message": "%s%s", "data": {"password": "%s`,
+				r.Header.Get("Authorization"), password, base64.StdEncoding.EncodeToString([]byte(password)))
+		}
+		return broken.Load()
+	}))
+	front.Config.ErrorLog = log.New(io.Discard, "", 0)
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+	config := testenv.WriteFile(t, "kubeconfig", fmt.Sprintf(`current-context: x
+clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]
+users: [{name: u, user: {token: %s}}]
+contexts: [{name: x, context: {cluster: c, user: u, namespace: %s}}]
+`, front.URL, base64.StdEncoding.EncodeToString(authority), token, namespace))
+	return place{
+		providers: []string{"cluster: { type: kubernetes, kubeconfig: " + config + " }"},
+		password:  `{ from: cluster, get: "canary#password" }`, missing: `{ from: cluster, get: "canary#missing" }`,
+		secrets: []string{token},
+		broken:  `{ from: cluster, get: "broken#password" }`, breakDown: func() { broken.Store(true) },
+	}
+}
+
+// through passes requests on to a server unless answered does it itself.
+func through(t *testing.T, kube *testenv.KubeServer, answered func(http.ResponseWriter, *http.Request) bool) http.HandlerFunc {
+	t.Helper()
+	target, err := url.Parse(kube.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(kube.CA.CAPEM))
+	pass := httputil.NewSingleHostReverseProxy(target)
+	pass.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !answered(w, r) {
+			pass.ServeHTTP(w, r)
+		}
+	}
 }
