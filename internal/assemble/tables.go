@@ -27,6 +27,7 @@ import (
 	"secretless/internal/provider/keychain"
 	"secretless/internal/provider/kubernetes"
 	"secretless/internal/provider/literal"
+	"secretless/internal/provider/vault"
 )
 
 // Connectors is the table of service connectors: one line each.
@@ -58,5 +59,6 @@ func Providers() map[string]provider.Definition {
 		"aws":         aws.Definition(),
 		"aws-rds-iam": awsrdsiam.Definition(),
 		"aws-ssm":     awsssm.Definition(),
+		"vault":       vault.Definition(),
 	}
 }

@@ -16,8 +16,14 @@ import (
 // dieWithParent makes PostgreSQL shut down at once (SIGQUIT, which takes its
 // children along) when the thread that started it ends.
 func dieWithParent(cmd *exec.Cmd) {
-	attr(cmd).Pdeathsig = syscall.SIGQUIT
+	if a := attr(cmd); a.Pdeathsig == 0 {
+		a.Pdeathsig = syscall.SIGQUIT
+	}
 }
+
+// endWithParent is dieWithParent for a program that ends its children only when
+// it is asked to end.
+func endWithParent(cmd *exec.Cmd) { attr(cmd).Pdeathsig = syscall.SIGTERM }
 
 // CanBindToProcess tells whether servers end with a test process that is killed.
 func CanBindToProcess() bool { return true }

@@ -12,6 +12,8 @@ import (
 // leaves its servers behind.
 func dieWithParent(*exec.Cmd) {}
 
+func endWithParent(*exec.Cmd) {}
+
 // CanBindToProcess tells whether servers end with a test process that is killed.
 func CanBindToProcess() bool { return false }
 

@@ -1,7 +1,7 @@
 // Package testenv gives tests real servers and clients: private PostgreSQL
 // servers of several versions, MariaDB, a front for it that logs in as MySQL 8
-// does, OpenSSH's server, a Kubernetes API server, a certificate authority, and
-// the programs and drivers that talk to them. Only tests import it.
+// does, OpenSSH's server, a Kubernetes API server, HashiCorp Vault, a certificate
+// authority, and the programs and drivers that talk to them. Only tests import it.
 //
 // A package that uses servers calls Main from its TestMain. Servers start when
 // a test first asks for them, are shared by the tests of one process, and end
@@ -33,6 +33,7 @@ type environment struct {
 	facade  facades
 	sshd    sshServers
 	kube    once[*KubeServer]
+	vault   once[*VaultServer]
 }
 
 // stopper is a server of any kind.
