@@ -75,6 +75,9 @@ Exit codes: the command's own, 128 and the signal's number where one ended it,
 	flags.BoolVarP(&o.ignoreAll, "ignore-all", "I", false, "leave out every variable that cannot be fetched")
 	flags.BoolVarP(&o.up, "up", "u", false, "look for the file in the directories above as well")
 	flags.BoolVarP(&o.debug, "debug", "d", false, "log more, to standard error")
+	_ = cmd.RegisterFlagCompletionFunc("provider", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return summonProviders(env, o), cobra.ShellCompDirectiveDefault // a path is fine, too
+	})
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,28 @@ func openSummonSource(env Env, o summonOptions, log *slog.Logger) (*summonSource
 		return nil, err
 	}
 	return &summonSource{instance, definition.CheckRef}, nil
+}
+
+// summonProviders are the names that -p knows, for completion.
+func summonProviders(env Env, o summonOptions) []string {
+	var names []string
+	for name, d := range assemble.Providers() {
+		if !d.NeedsInstance {
+			names = append(names, name)
+		}
+	}
+	a := assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: slog.New(slog.DiscardHandler)})
+	if file, _ := summonConfig(env, a, o.config); file != nil { // as far as it can be read
+		for _, p := range file.Providers {
+			names = append(names, p.Name)
+		}
+	}
+	programs, _ := os.ReadDir(summonDir(env))
+	for _, p := range programs {
+		names = append(names, p.Name())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func summonProviderName(env Env, o summonOptions) (string, error) {
