@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -40,13 +41,42 @@ func (p *pipes) close() {
 	}
 }
 
-// expire ends reads and writes at the latest then.
-func (p *pipes) expire(at time.Time) {
+// interrupt ends reads and writes that wait for somebody else than the command,
+// who has exited.
+func (p *pipes) interrupt() {
 	for _, f := range []*os.File{p.stdin.w, p.stdout.r, p.stderr.r} {
-		if f.SetDeadline(at) != nil { // pipes of Windows have none
+		if f.SetDeadline(time.Now()) != nil { // pipes of Windows have none
 			_ = f.Close()
 		}
 	}
+}
+
+// maxRest bounds what is read after an interrupt: as much as a pipe can hold.
+const maxRest = 1 << 20
+
+// outputReader reads what a command prints. After an interrupt it still
+// delivers what is in the pipe: on a busy machine that may be all of it.
+type outputReader struct {
+	f           *os.File
+	interrupted bool
+	rest        int
+}
+
+func (r *outputReader) Read(b []byte) (int, error) {
+	if !r.interrupted {
+		n, err := r.f.Read(b)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		r.interrupted, r.rest = true, maxRest
+	}
+	b = b[:min(len(b), r.rest)]
+	n := readPresent(r.f, b)
+	r.rest -= n
+	if n == 0 && len(b) > 0 || r.rest == 0 {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // readAtMost reads to the end, or until there is more than limit; what it

@@ -3,10 +3,12 @@
 package exec
 
 import (
+	"errors"
 	"os"
 	osexec "os/exec"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // group is a running command with everything it has started, unless that has
@@ -43,4 +45,21 @@ func signalOf(state *os.ProcessState) string {
 		return ws.Signal().String()
 	}
 	return ""
+}
+
+// readPresent reads what is in a pipe without waiting for more.
+func readPresent(f *os.File, b []byte) (n int) {
+	raw, err := f.SyscallConn()
+	if err != nil || f.SetReadDeadline(time.Time{}) != nil {
+		return 0
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		for {
+			n, err = syscall.Read(int(fd), b)
+			if !errors.Is(err, syscall.EINTR) {
+				return true
+			}
+		}
+	})
+	return max(n, 0)
 }

@@ -89,17 +89,18 @@ func (c command) wait(ctx context.Context, g *group, p *pipes, stdin []byte) (ou
 	})
 	copies.Go(func() {
 		var over bool
-		if out.stdout, over = readAtMost(p.stdout.r, maxStdout); over {
+		if out.stdout, over = readAtMost(&outputReader{f: p.stdout.r}, maxStdout); over {
 			close(tooMuch)
 		}
 	})
-	copies.Go(func() { out.stderr, out.dropped = readHead(p.stderr.r, maxStderr) })
+	copies.Go(func() { out.stderr, out.dropped = readHead(&outputReader{f: p.stderr.r}, maxStderr) })
 	copies.Go(func() { endGroup(ctx, g, exited, tooMuch) })
 
 	state, err := g.wait()
 	close(exited)
-	p.expire(time.Now().Add(drainGrace))
+	grace := time.AfterFunc(drainGrace, p.interrupt)
 	copies.Wait()
+	grace.Stop()
 	return out, outcome(ctx, state, err, tooMuch)
 }
 
