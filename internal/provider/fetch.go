@@ -124,14 +124,17 @@ func (i *Instance) describe(ctx context.Context, refs []string, err error) error
 		}
 		return i.fail(refs, fmt.Errorf("no answer within %v: %w", i.timeout, err), true)
 	}
-	if e, ok := errors.AsType[*Error](err); ok && e.Provider == "" {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e.Provider == "":
 		named := *e
 		named.Provider = i.name
 		return &named
-	} else if ok {
+	case ok && e.Provider == i.name:
 		return err
 	}
-	return i.fail(refs, err, false)
+	// One of another provider, which has a setting of this one, is its reason.
+	return i.fail(refs, err, isTransient(err))
 }
 
 func (i *Instance) fail(refs []string, err error, transient bool) error {

@@ -39,10 +39,10 @@ type leases struct {
 }
 
 func (i *Instance) leasesOf(values map[string]Lease) leases {
-	l := leases{instance: i, rejected: new(bool)}
 	if i.keeper == nil {
-		return l
+		return leases{}
 	}
+	l := leases{instance: i, rejected: new(bool)}
 	for _, v := range values {
 		if v.ID != "" && !slices.Contains(l.ids, v.ID) {
 			l.ids = append(l.ids, v.ID)
@@ -58,7 +58,7 @@ func (l leases) release() {
 }
 
 func (l leases) reject() {
-	if *l.rejected {
+	if len(l.ids) == 0 || *l.rejected {
 		return
 	}
 	*l.rejected = true

@@ -321,6 +321,12 @@ func TestMisbehavingProviders(t *testing.T) {
 			func(context.Context, []string) (map[string]provider.Lease, error) { runtime.Goexit(); return nil, nil },
 			"provider vault: db: lookup ended without an answer",
 		},
+		"another provider's error": {
+			func(context.Context, []string) (map[string]provider.Lease, error) {
+				return nil, &provider.Error{Provider: "env", Ref: "TOKEN", Err: errors.New("not set")}
+			},
+			"provider vault: db: provider env: TOKEN: not set",
+		},
 		"own time-out": {
 			func(context.Context, []string) (map[string]provider.Lease, error) {
 				return nil, context.DeadlineExceeded
