@@ -193,6 +193,8 @@ func (c *canary) commands() {
 		{"status", "--socket", filepath.Join(c.dir, "admin")},
 		{"reload", "-f", c.config},
 		{"validate", "-f", c.config},
+		{"doctor", "-f", c.config, "--log-level", "debug"},
+		{"doctor", "-f", c.config, "--json"},
 		{"serve", "-f", c.config, "--require-credentials", "--log-level", "debug"},
 	} {
 		env := cli.Env{
