@@ -21,6 +21,7 @@ import (
 	"secretless/internal/provider/aws"
 	"secretless/internal/provider/awsrdsiam"
 	"secretless/internal/provider/awsssm"
+	conjurprovider "secretless/internal/provider/conjur"
 	"secretless/internal/provider/env"
 	"secretless/internal/provider/exec"
 	"secretless/internal/provider/file"
@@ -60,5 +61,6 @@ func Providers() map[string]provider.Definition {
 		"aws-rds-iam": awsrdsiam.Definition(),
 		"aws-ssm":     awsssm.Definition(),
 		"vault":       vault.Definition(),
+		"conjur":      conjurprovider.Definition(),
 	}
 }

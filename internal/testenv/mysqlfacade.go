@@ -3,13 +3,10 @@ package testenv
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,7 +78,7 @@ func NewMySQLFacade(t testing.TB, want Facade) *FacadeServer {
 }
 
 func (e *environment) newFacade(want Facade, backend *MariaServer) (*FacadeServer, error) {
-	program, err := e.facade.program.get(e.buildFacade)
+	program, err := e.facade.program.get(func() (string, error) { return e.buildTool("mysqlfacade") })
 	if err != nil {
 		return nil, err
 	}
@@ -108,29 +105,6 @@ func (e *environment) newFacade(want Facade, backend *MariaServer) (*FacadeServe
 	e.running[f] = struct{}{}
 	e.mu.Unlock()
 	return f, nil
-}
-
-// buildFacade compiles the program, which is a module of its own: the broker's
-// shall not depend on a MySQL server.
-func (e *environment) buildFacade() (string, error) {
-	base, err := e.baseDir()
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
-	}
-	program := filepath.Join(base, "mysqlfacade")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
-	cmd.Dir = filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), "tools", "mysqlfacade")
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the MySQL façade: %w: %s", err, out)
-	}
-	return program, nil
 }
 
 // start runs the program and reads its port, the only thing it prints.
