@@ -59,6 +59,7 @@ var places = map[string]func(t *testing.T, env map[string]string, password strin
 	"file":       filePlace,
 	"keychain":   keychainPlace,
 	"kubernetes": kubernetesPlace,
+	"vault":      vaultPlace,
 }
 
 func literalPlace(_ *testing.T, _ map[string]string, password string) place {

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,8 +16,14 @@ import (
 type fault struct {
 	*httptest.Server
 	mu     sync.Mutex
-	counts map[string]int
+	seen   []request
 	answer func(w http.ResponseWriter, r *http.Request) (answered bool)
+}
+
+// request is what came in.
+type request struct {
+	path   string // after /v1/
+	header http.Header
 }
 
 func newFault(t *testing.T, address string) *fault {
@@ -31,10 +38,10 @@ func newFault(t *testing.T, address string) *fault {
 		Transport:    transport,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
-	f := &fault{counts: map[string]int{}}
+	f := &fault{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
-		f.counts[strings.TrimPrefix(r.URL.Path, "/v1/")]++
+		f.seen = append(f.seen, request{strings.TrimPrefix(r.URL.Path, "/v1/"), r.Header.Clone()})
 		answer := f.answer
 		f.mu.Unlock()
 		if answer == nil || !answer(w, r) {
@@ -45,11 +52,22 @@ func newFault(t *testing.T, address string) *fault {
 	return f
 }
 
-// count is how many requests there were for a path.
-func (f *fault) count(path string) int {
+// requests are those so far.
+func (f *fault) requests() []request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.counts[path]
+	return slices.Clone(f.seen)
+}
+
+// count is how many requests there were for a path.
+func (f *fault) count(path string) int {
+	n := 0
+	for _, r := range f.requests() {
+		if r.path == path {
+			n++
+		}
+	}
+	return n
 }
 
 // with answers in the server's place from now on; nil ends that.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,16 +290,15 @@ func TestPKI(t *testing.T) {
 // An issued certificate that is about to end is issued anew.
 func TestPKIEnd(t *testing.T) {
 	t.Parallel()
-	issued := 0
+	var issued atomic.Int64
 	fault := newFault(t, "http://127.0.0.1:1")
 	fault.with(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/v1/pki/issue/web" {
 			w.WriteHeader(http.StatusForbidden)
 			return true
 		}
-		issued++
 		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{
-			"serial": fmt.Sprint(issued), "expiration": time.Now().Add(2 * time.Second).Unix(),
+			"serial": fmt.Sprint(issued.Add(1)), "expiration": time.Now().Add(2 * time.Second).Unix(),
 		}})
 		return true
 	})

@@ -3,9 +3,11 @@ package vault_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +166,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+const errRedirected = "a redirect to a place that is not the cluster's leader"
+
 // Only a standby's redirect to the leader is followed; the token goes nowhere
 // else.
 func TestRedirects(t *testing.T) {
@@ -171,18 +175,12 @@ func TestRedirects(t *testing.T) {
 	id, policy := secretAt(t, v)
 	token := v.Token(t, map[string]any{"policies": []string{policy}, "ttl": "1h"})
 	leader, stranger := newFault(t, v.Address()), newFault(t, v.Address())
-	var stolen []string
-	stranger.with(func(_ http.ResponseWriter, r *http.Request) bool {
-		stolen = append(stolen, r.Header.Get("X-Vault-Token"))
-		return false
-	})
-	named := leader.URL
-	askedWith := "nothing"
+	var named atomic.Value
+	named.Store(leader.URL)
 	standby := func(code int, to func(*http.Request) string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/v1/sys/leader" {
-				askedWith = r.Header.Get("X-Vault-Token")
-				_, _ = w.Write([]byte(`{"ha_enabled":true,"leader_address":"` + named + `"}`))
+				_, _ = fmt.Fprintf(w, `{"ha_enabled":true,"leader_address":%q}`, named.Load())
 				return true
 			}
 			w.Header().Set("Location", to(r))
@@ -198,8 +196,10 @@ func TestRedirects(t *testing.T) {
 	fault.with(standby(307, same(leader.URL)))
 	s.want(id, "x")
 	s.want(id+"?version=1", "x")
-	if askedWith != "" {
-		t.Error("the question who leads carried the token")
+	for _, r := range fault.requests() {
+		if r.path == "sys/leader" && r.header.Get("X-Vault-Token") != "" {
+			t.Error("the question who leads carried the token")
+		}
 	}
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"a stranger":     standby(307, same(stranger.URL)),
@@ -216,17 +216,18 @@ func TestRedirects(t *testing.T) {
 		},
 	} {
 		fault.with(answer)
-		s.wantError(id, false, "a redirect to a place that is not the cluster's leader")
-		_ = name
+		if _, err := s.fetch(id); err == nil || !strings.Contains(err.Error(), errRedirected) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
-	named = stranger.URL // which the leader's redirect does not lead to
+	named.Store(stranger.URL) // which the leader's redirect does not lead to
 	fault.with(standby(307, same(leader.URL)))
 	s.wantError(id, false, "a redirect to a place")
-	named = leader.URL
+	named.Store(leader.URL)
 	leader.with(standby(307, same(fault.URL))) // and round it goes
 	s.wantError(id, false, "a redirect to a place")
-	if len(stolen) != 0 {
-		t.Errorf("the stranger got %d requests", len(stolen))
+	if n := len(stranger.requests()); n != 0 {
+		t.Errorf("the stranger got %d requests", n)
 	}
 }
 
@@ -239,27 +240,23 @@ func TestHeaders(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	t.Setenv("VAULT_HTTP_PROXY", "http://127.0.0.1:1")
 	t.Setenv("VAULT_ADDR", "http://127.0.0.1:1")
-	var seen []http.Header
 	fault := newFault(t, "http://127.0.0.1:1")
-	fault.with(func(w http.ResponseWriter, r *http.Request) bool {
-		seen = append(seen, r.Header.Clone())
-		_, _ = w.Write([]byte(`{"data":{"value":"x"}}`))
-		return true
-	})
+	fault.with(status(200, `{"data":{"value":"x"}}`))
 	c := tokenConfig(fault.URL, "mine")
 	c.Namespace = "team/a"
 	s := open(t, c)
 	s.want("secret/app", "x")
 	s.want("secret/app", "x")
-	for _, h := range seen {
-		if h.Get("X-Vault-Token") != "mine" || h.Get("X-Vault-Namespace") != "team/a" || h.Get("X-Of") != "" || h.Get("X-Vault-Request") != "true" {
+	own := fault.requests()
+	for _, r := range own {
+		if h := r.header; h.Get("X-Vault-Token") != "mine" || h.Get("X-Vault-Namespace") != "team/a" || h.Get("X-Of") != "" || h.Get("X-Vault-Request") != "true" {
 			t.Errorf("headers %v", h)
 		}
 	}
 	byAgent := open(t, vault.Config{Address: fault.URL, Auth: vault.Auth{Agent: true}})
-	seen = nil
 	byAgent.want("secret/app", "x")
-	for _, h := range seen {
+	for _, r := range fault.requests()[len(own):] {
+		h := r.header
 		if _, ok := h["X-Vault-Token"]; ok || h.Get("X-Vault-Namespace") != "" {
 			t.Errorf("headers %v", h)
 		}
@@ -283,17 +280,17 @@ func TestTwoVaults(t *testing.T) {
 func TestProxy(t *testing.T) {
 	v := testenv.Vault(t)
 	id, policy := secretAt(t, v)
-	proxied := 0
+	var proxied atomic.Int64
 	behind := newFault(t, v.Address())
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxied++
+		proxied.Add(1)
 		behind.Config.Handler.ServeHTTP(w, r)
 	}))
 	t.Cleanup(proxy.Close)
 	c := withToken(t, v, policy)
 	c.Address, c.Proxy = "http://vault.invalid:8200", proxy.URL
 	open(t, c).want(id, "x")
-	if proxied == 0 {
+	if proxied.Load() == 0 {
 		t.Error("the proxy was not used")
 	}
 }
