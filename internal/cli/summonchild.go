@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	osexec "os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 
@@ -26,9 +27,12 @@ func (c child) run(values []variable, environment string) error {
 	stay := c.stay || c.needsFiles(values) || !replaceable(c.env)
 	var signals <-chan os.Signal
 	if stay { // before there are files that a signal would leave behind
-		var stop func()
-		signals, stop = c.env.Notify(forwardedSignals()...)
-		defer stop()
+		// What is ignored stays so, as nohup and a shell's background want it.
+		if forwarded := slices.DeleteFunc(forwardedSignals(), signal.Ignored); len(forwarded) > 0 {
+			var stop func()
+			signals, stop = c.env.Notify(forwarded...)
+			defer stop()
+		}
 	}
 	var files *summon.Files
 	if c.needsFiles(values) {

@@ -1,8 +1,10 @@
 package exec
 
 import (
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // safePath is where commands look for programs: directories that only the
@@ -37,4 +39,20 @@ func environment(names []string, lookup func(string) (string, bool)) (environ, u
 		}
 	}
 	return environ, unset
+}
+
+// minToken is the shortest value of a variable that may be a token.
+const minToken = 8
+
+// tokens are values of the named variables that may be secrets: tools print
+// their token when they complain of it. Paths are none, and are worth reading.
+func tokens(environ, names []string) []string {
+	var out []string
+	for _, assignment := range environ {
+		name, value, _ := strings.Cut(assignment, "=")
+		if slices.Contains(names, name) && name != "PATH" && len(value) >= minToken && !filepath.IsAbs(value) {
+			out = append(out, value)
+		}
+	}
+	return out
 }

@@ -76,6 +76,7 @@ func build(c Config, s provider.Setup) (provider.Provider, error) {
 		instance: s.Name,
 		command:  command{argv: c.Command, environ: environ},
 		unset:    unset,
+		tokens:   tokens(environ, c.Env),
 		log:      &lineLog{log: s.Log},
 		slots:    make(chan struct{}, maxRunning),
 	}
@@ -107,6 +108,7 @@ type commands struct {
 	instance string
 	command  command
 	unset    []string
+	tokens   []string // values of variables that must not get into the log
 	log      *lineLog
 	slots    chan struct{}
 }
@@ -163,6 +165,9 @@ func (p *commands) logStderr(out output, leases map[string]provider.Lease, err e
 		level = slog.LevelWarn
 	}
 	r := redactor{}
+	for _, token := range p.tokens {
+		r.hide([]byte(token))
+	}
 	for _, l := range leases {
 		r.value(l.Value.Bytes())
 	}

@@ -235,3 +235,17 @@ exit 1`)}}, nil)
 		t.Errorf("log %s\nwants %s", log, want)
 	}
 }
+
+// A tool that complains of its token does not get it into the log; a path that
+// it complains of does.
+func TestTokensAreNotLogged(t *testing.T) {
+	p, log := instance(t, exec.Config{
+		Command: []string{script(t, `echo "token $TOKEN is no good, nor is $STORE" >&2; exit 1`)}, Env: []string{"TOKEN", "STORE", "SHORT"},
+	}, map[string]string{"TOKEN": "ops_eyJzaWduSW4", "STORE": "/srv/store", "SHORT": "good"})
+	if _, err := p.Fetch(t.Context(), []string{"a"}); err == nil {
+		t.Error("no error")
+	}
+	if want := `line="token [secret] is no good, nor is /srv/store"`; !strings.Contains(log.String(), want) {
+		t.Errorf("log %s\nwants %s", log, want)
+	}
+}
