@@ -23,6 +23,7 @@ type Connector struct {
 	via       string // how it knows itself, to notice loops
 
 	draining atomic.Bool
+	goodbye  sync.WaitGroup
 	starting sync.Once
 	running  atomic.Pointer[running] // what needs the limits that a session brings
 }
@@ -99,12 +100,14 @@ func (c *Connector) Drain() {
 	c.draining.Store(true)
 	if r := c.running.Load(); r != nil {
 		r.outer.SetKeepAlivesEnabled(false)
-		r.inner.SetKeepAlivesEnabled(false)
+		// Only Shutdown says goodbye in HTTP/2. It waits for the connections.
+		c.goodbye.Go(func() { _ = r.inner.Shutdown(context.Background()) })
 	}
 }
 
 // Close lets go of the connections to targets and of the authenticators.
 func (c *Connector) Close() {
+	c.goodbye.Wait()
 	if r := c.running.Load(); r != nil {
 		for _, p := range r.pools {
 			p.close()

@@ -141,7 +141,7 @@ func (l *lines) String() string {
 
 // proxy is a broker with HTTP services on one address.
 type proxy struct {
-	t      *testing.T
+	t      testing.TB
 	addr   string
 	log    *lines
 	broker *broker.Broker
@@ -201,7 +201,7 @@ func configText(services ...svc) string {
 	return w.String()
 }
 
-func newAssembler(t *testing.T, env map[string]string, log io.Writer) *assemble.Assembler {
+func newAssembler(t testing.TB, env map[string]string, log io.Writer) *assemble.Assembler {
 	t.Helper()
 	a := assemble.New(assemble.Options{
 		LookupEnv:  func(name string) (string, bool) { v, ok := env[name]; return v, ok },
@@ -228,14 +228,14 @@ func tryBuild(a *assemble.Assembler, text string) (*assemble.Built, error) {
 	return built, nil
 }
 
-func newProxy(t *testing.T, services ...svc) *proxy {
+func newProxy(t testing.TB, services ...svc) *proxy {
 	t.Helper()
 	return newProxyEnv(t, nil, services...)
 }
 
 // newProxyEnv runs services in a broker that has the test's authority for
 // targets and for tunnels, and env.
-func newProxyEnv(t *testing.T, env map[string]string, services ...svc) *proxy {
+func newProxyEnv(t testing.TB, env map[string]string, services ...svc) *proxy {
 	t.Helper()
 	p := &proxy{t: t, log: &lines{}, audit: &events{}, env: map[string]string{}}
 	for k, v := range env {
@@ -299,7 +299,7 @@ type authority struct{ cert *tls.Certificate }
 
 func (a authority) Certificate(string) (*tls.Certificate, error) { return a.cert, nil }
 
-func testAuthority(t *testing.T) httpproxy.Authority {
+func testAuthority(t testing.TB) httpproxy.Authority {
 	t.Helper()
 	pair := testenv.CA(t).Server(t, testenv.CertECDSA)
 	cert, err := tls.X509KeyPair([]byte(pair.CertPEM), []byte(pair.KeyPEM))
@@ -309,7 +309,7 @@ func testAuthority(t *testing.T) httpproxy.Authority {
 	return authority{&cert}
 }
 
-func roots(t *testing.T) *x509.CertPool {
+func roots(t testing.TB) *x509.CertPool {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(testenv.CA(t).CAPEM))

@@ -23,16 +23,13 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 	stop := context.AfterFunc(ctx, st.interrupt)
 	st.serve(r.outer, st)
 	stop()
-	silent, served := st.state()
 	switch {
 	case st.next != nil && ctx.Err() == nil:
 		return st.next()
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case served || silent:
-		return nil
 	}
-	return database.Failure(connector.KindProtocol, "the client sent no HTTP request")
+	return st.verdict()
 }
 
 // secure makes the client's connection a TLS connection where the listener has

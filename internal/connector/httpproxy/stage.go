@@ -3,12 +3,15 @@ package httpproxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/origin"
 )
 
@@ -34,6 +37,7 @@ type stage struct {
 
 	mu       sync.Mutex
 	heard    bool
+	late     bool // a deadline passed
 	asked    bool // a request was read
 	accepted bool
 	closed   bool
@@ -87,12 +91,20 @@ func (st *stage) serve(server *http.Server, conn net.Conn) {
 	}
 }
 
-// silent says that the client never sent anything, and served that it sent a
-// whole request.
-func (st *stage) state() (silent, served bool) {
+// verdict is how a stage without a request has ended; nil for one that had
+// requests, and for a probe.
+func (st *stage) verdict() error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return !st.heard, st.asked
+	switch {
+	case st.asked:
+		return nil
+	case st.late:
+		return database.Failure(connector.KindTimeout, "the client did not send the head of a request within limits.handshakeTimeout")
+	case !st.heard:
+		return nil
+	}
+	return database.Failure(connector.KindProtocol, "the client sent no HTTP request")
 }
 
 // enter counts a request; false means that the stage has ended.
@@ -143,9 +155,10 @@ func (st *stage) Read(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n, err := st.Conn.Read(b)
-	if n > 0 && !st.heard {
+	if n > 0 && !st.heard || err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		st.mu.Lock()
-		st.heard = true
+		st.heard = st.heard || n > 0
+		st.late = st.late || err != nil && !st.closed
 		st.mu.Unlock()
 	}
 	return n, err
