@@ -73,7 +73,7 @@ func (k *Keyring) startBus(t testing.TB) {
 	cmd := exec.Command("dbus-daemon", "--session", "--nofork", "--nopidfile", "--nosyslog", "--address=unix:path="+k.Socket())
 	k.bus = k.start(t, cmd)
 	k.await(t, "the session bus", func() bool {
-		_, err := os.Stat(k.Socket())
+		_, err := k.ask("GetId")
 		return err == nil
 	})
 }
@@ -86,10 +86,16 @@ func (k *Keyring) startDaemon(t testing.TB) {
 	cmd.Stdin = strings.NewReader("login password")
 	k.daemon = k.start(t, cmd)
 	k.await(t, "gnome-keyring-daemon", func() bool {
-		out, err := k.run("", "dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/",
-			"org.freedesktop.DBus.GetNameOwner", "string:org.freedesktop.secrets")
-		return err == nil && strings.Contains(out, "string")
+		_, err := k.ask("GetNameOwner", "string:org.freedesktop.secrets")
+		return err == nil
 	})
+}
+
+// ask asks the bus itself, which starts nobody for that.
+func (k *Keyring) ask(method string, args ...string) (string, error) {
+	return k.run("", "dbus-send", append([]string{
+		"--session", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus." + method,
+	}, args...)...)
 }
 
 func (k *Keyring) start(t testing.TB, cmd *exec.Cmd) *process {
