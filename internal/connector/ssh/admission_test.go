@@ -135,7 +135,7 @@ func TestAnyCredentialOfTheClientIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, _ := newKey(t)
 			logins := 0
-			a := &admission{ctx: t.Context(), conn: &clientConn{}, login: func(_ context.Context, client ssh.ConnMetadata, _ func(string)) error {
+			a := &admission{ctx: t.Context(), conn: &clientConn{}, releasing: &releasing{}, login: func(_ context.Context, client ssh.ConnMetadata, _ func(string)) error {
 				logins++
 				if user := client.User(); user != "me" {
 					t.Errorf("user %q", user)

@@ -55,8 +55,10 @@ type admission struct {
 	login   func(ctx context.Context, client ssh.ConnMetadata, tell func(string)) error
 	session *connector.Session
 	conn    *clientConn
-	pre     ssh.ServerPreAuthConn
-	err     error
+	// releasing is around conn, for the library.
+	releasing *releasing
+	pre       ssh.ServerPreAuthConn
+	err       error
 }
 
 // accept speaks with the client until it is let in. key finds the host key for
@@ -82,10 +84,10 @@ func (c *Connector) accept(ctx context.Context, s *connector.Session, key func(c
 		}
 		return nil, err
 	}
-	a := &admission{ctx: ctx, session: s, conn: conn, login: login}
+	a := &admission{ctx: ctx, session: s, conn: conn, releasing: &releasing{Conn: conn}, login: login}
 	config := a.config(host)
 	config.Ciphers = ciphersFor(proposed, config.Ciphers, hasFastAES())
-	server, channels, requests, err := ssh.NewServerConn(conn, config)
+	server, channels, requests, err := ssh.NewServerConn(a.releasing, config)
 	switch {
 	case err == nil:
 		return &downstream{side{server, channels, requests}}, nil
@@ -100,7 +102,10 @@ func (a *admission) config(key ssh.Signer) *ssh.ServerConfig {
 		Config:                  algorithms(),
 		PublicKeyAuthAlgorithms: ssh.SupportedAlgorithms().PublicKeyAuths,
 		ServerVersion:           versionOpenSSH,
-		PreAuthConnCallback:     func(pre ssh.ServerPreAuthConn) { a.pre = pre },
+		PreAuthConnCallback: func(pre ssh.ServerPreAuthConn) {
+			a.pre = pre
+			a.releasing.of(pre)
+		},
 		// The client needs no credentials, and may show whichever it has.
 		NoClientAuth:         true,
 		NoClientAuthCallback: a.admit,

@@ -57,6 +57,9 @@ type host struct {
 	// serve has the connection after the login; nil runs commands.
 	serve func(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request)
 
+	// wrap, if not nil, is put around what is accepted.
+	wrap func(net.Conn) net.Conn
+
 	started sync.Once
 	running sync.WaitGroup
 	mu      sync.Mutex
@@ -137,6 +140,9 @@ func (h *host) accept() {
 
 func (h *host) converse(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
+	if h.wrap != nil {
+		conn = h.wrap(conn)
+	}
 	server, channels, requests, err := ssh.NewServerConn(conn, h.config)
 	if err != nil {
 		return

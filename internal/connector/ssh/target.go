@@ -27,13 +27,15 @@ const maxBanners = 64 << 10
 type login struct {
 	settings settings
 	version  string
-	banners  []string
-	shown    int   // bytes of banners
-	hostKey  error // why the target's key was not taken
-	shownKey ssh.PublicKey
-	keyed    bool // the key exchange came to an end
-	tried    []string
-	offered  []string
+	// releasing is around the connection, for the library.
+	releasing *releasing
+	banners   []string
+	shown     int   // bytes of banners
+	hostKey   error // why the target's key was not taken
+	shownKey  ssh.PublicKey
+	keyed     bool // the key exchange came to an end
+	tried     []string
+	offered   []string
 }
 
 // logIn opens a connection to the target of set for the client. What it
@@ -58,10 +60,12 @@ func logIn(ctx context.Context, s *connector.Session, set *secret.Set, client ss
 
 func (l *login) run(ctx context.Context, conn net.Conn) (*upstream, error) {
 	defer target.Watch(ctx, conn)()
-	client, channels, requests, err := ssh.NewClientConn(conn, l.settings.address.String(), l.config())
+	l.releasing = &releasing{Conn: conn}
+	client, channels, requests, err := ssh.NewClientConn(l.releasing, l.settings.address.String(), l.config())
 	if err != nil {
 		return nil, l.failure(ctx, err)
 	}
+	l.releasing.of(client)
 	// The transport keeps the callbacks of l for the next key exchange; the
 	// key and the password are not for keeping.
 	l.settings.signer, l.settings.password = nil, secret.Value{}
@@ -96,6 +100,7 @@ func (l *login) banner(text string) error {
 
 // progress notes what was tried, for the message when nothing is left to try.
 func (l *login) progress(a *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	l.releasing.of(a.Metadata)
 	l.tried, l.offered = a.TriedMethods, a.AllowedMethods
 	return nil, nil
 }
