@@ -147,7 +147,8 @@ func (i *Instance) join(key string, refs []string) (f *flight, mine bool, err er
 	if i.stuck >= maxStuck {
 		return nil, false, i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
 	}
-	f = &flight{key: key, refs: refs, once: i.cache[key] != nil}
+	e := i.cache[key]
+	f = &flight{key: key, refs: refs, once: e != nil && time.Now().Before(e.dies)}
 	i.start(f)
 	return f, i.immediate, nil
 }

@@ -17,8 +17,9 @@ const (
 	// There is room for them to begin twice a second and to hang for the
 	// default timeout; with a longer one they begin less often.
 	maxProbes = 16
-	// probeWait is how long a caller waits for such a probe.
-	probeWait = time.Second
+	// probeWait is how long a caller waits for such a probe: who waited for one
+	// that hangs would not start the next.
+	probeWait = 500 * time.Millisecond
 	// outageLasts is how long after the last failure a provider is still taken
 	// to be down; after it a lookup may take its whole time again.
 	outageLasts = time.Minute

@@ -59,7 +59,7 @@ func TestOutage(t *testing.T) {
 				}
 				down, before := time.Now(), f.count()
 				for time.Since(down) < time.Minute {
-					if took, err := get(); err == nil || took > time.Second || !strings.Contains(err.Error(), "provider vault") {
+					if took, err := get(); err == nil || took > time.Second/2 || !strings.Contains(err.Error(), "provider vault") {
 						t.Fatalf("while down: %v after %v", err, took)
 					}
 					time.Sleep(50 * time.Millisecond)
