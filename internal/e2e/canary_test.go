@@ -53,13 +53,17 @@ type place struct {
 // sets the source up and stores the password there. It may add to env, which
 // is the broker's environment.
 var places = map[string]func(t *testing.T, env map[string]string, password string) place{
-	"literal":    literalPlace,
-	"env":        envPlace,
-	"exec":       execPlace,
-	"file":       filePlace,
-	"keychain":   keychainPlace,
-	"kubernetes": kubernetesPlace,
-	"vault":      vaultPlace,
+	"literal":     literalPlace,
+	"env":         envPlace,
+	"exec":        execPlace,
+	"file":        filePlace,
+	"keychain":    keychainPlace,
+	"kubernetes":  kubernetesPlace,
+	"vault":       vaultPlace,
+	"aws":         awsPlace,
+	"aws-rds-iam": rdsPlace,
+	"aws-ssm":     ssmPlace,
+	"conjur":      conjurPlace,
 }
 
 func literalPlace(_ *testing.T, _ map[string]string, password string) place {
