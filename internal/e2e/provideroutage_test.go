@@ -57,7 +57,7 @@ func outage(t *testing.T, how fault) {
 			t.Errorf("with staleIfError: %v after %v", o.err, o.ended.Sub(began))
 		}
 	}
-	var told, slowest, recovery = 0, time.Duration(0), time.Duration(0)
+	told, slowest, recovery := 0, time.Duration(0), time.Duration(0)
 	for _, o := range strict.stop() {
 		switch {
 		case o.err == nil && o.ended.After(back) && recovery == 0:
