@@ -4,16 +4,10 @@ package e2e
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"net"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/testenv"
 	"secretless/internal/testenv/awsserver"
@@ -127,132 +121,5 @@ providers:
 	}
 	if r.log.has("rotated-") || r.log.has(awsKeySecret) {
 		t.Error("a secret is in the log")
-	}
-}
-
-// tokenDatabase is a server that logs in as RDS does: it asks for the password
-// in clear text, inside TLS alone, and verifies that it is a token for the user.
-type tokenDatabase struct {
-	*testing.T
-	aws    *awsserver.Server
-	config *tls.Config
-
-	mu     sync.Mutex
-	logins []string
-}
-
-func (d *tokenDatabase) serve(conn net.Conn) {
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	plain := pgproto3.NewBackend(conn, conn)
-	if m, err := plain.ReceiveStartupMessage(); err != nil {
-		return
-	} else if _, ok := m.(*pgproto3.SSLRequest); !ok {
-		d.Errorf("a login without TLS: %T", m)
-		return
-	}
-	if _, err := conn.Write([]byte("S")); err != nil {
-		return
-	}
-	secure := tls.Server(conn, d.config)
-	b := pgproto3.NewBackend(secure, secure)
-	m, err := b.ReceiveStartupMessage()
-	startup, ok := m.(*pgproto3.StartupMessage)
-	if err != nil || !ok {
-		return
-	}
-	b.Send(&pgproto3.AuthenticationCleartextPassword{})
-	if b.Flush() != nil || b.SetAuthType(pgproto3.AuthTypeCleartextPassword) != nil {
-		return
-	}
-	answer, err := b.Receive()
-	password, ok := answer.(*pgproto3.PasswordMessage)
-	if err != nil || !ok {
-		return
-	}
-	login, err := d.aws.CheckToken(password.Password, time.Now())
-	if err != nil || login.User != startup.Parameters["user"] || login.Host != rdsHost {
-		b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28000", Message: "PAM authentication failed"})
-		_ = b.Flush()
-		return
-	}
-	d.mu.Lock()
-	d.logins = append(d.logins, password.Password)
-	d.mu.Unlock()
-	b.Send(&pgproto3.AuthenticationOk{})
-	b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
-	if b.Flush() == nil {
-		_, _ = b.Receive() // the client's goodbye
-	}
-}
-
-// A login with a token, through the pg connector, at a server that verifies
-// both; and again when the token's key is replaced by another.
-func TestTokenOfRDS(t *testing.T) {
-	pki := testenv.CA(t)
-	pair := pki.Server(t, testenv.CertECDSA)
-	cert, err := tls.X509KeyPair([]byte(pair.CertPEM), []byte(pair.KeyPEM))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := prepare(t)
-	d := &tokenDatabase{T: t, aws: amazon(t, r.env), config: &tls.Config{Certificates: []tls.Certificate{cert}}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served sync.WaitGroup
-	served.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			served.Go(func() { d.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		served.Wait()
-	})
-	yaml := fmt.Sprintf(`version: "2"
-services:
-  db:
-    connector: pg
-    listenOn: unix://%s/.s.PGSQL.5432
-    credentials:
-      host: 127.0.0.1
-      port: %d
-      username: app
-      password: { from: aws-rds-iam, get: "app@%s" }
-      sslmode: verify-full
-      sslrootcert: { from: file, get: %s }
-`, r.dir, l.Addr().(*net.TCPAddr).Port, rdsHost, testenv.WriteFile(t, "ca.pem", pki.CAPEM))
-	r.run(yaml)
-	connect := func() error {
-		conn, err := pgx.Connect(t.Context(), r.socketDSN())
-		if err == nil {
-			_ = conn.Close(t.Context())
-		}
-		return err
-	}
-	for range 3 {
-		if err := connect(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.aws.AddKey(awsserver.Key{ID: awsKeyID, Secret: "another"}) // the cached token is refused, and so is a fresh one
-	if err := connect(); err == nil || !strings.Contains(err.Error(), "PAM authentication failed") {
-		t.Errorf("with a key that AWS does not know: %v", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.logins) != 3 || d.logins[0] != d.logins[2] {
-		t.Errorf("%d logins; the token is not cached", len(d.logins))
-	}
-	for _, token := range append(d.logins, awsKeySecret) {
-		if r.log.has(token) {
-			t.Error("a token or key is in the log")
-		}
 	}
 }

@@ -179,7 +179,9 @@ func TestContainerRole(t *testing.T) {
 	if err := os.WriteFile(path, []byte("wrong-"+providertest.Canary), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.fails(w.open(aws.Config{}), "db", "AWS credentials: the container's credential endpoint", true)
+	w.fails(w.open(aws.Config{}), "db", "AWS credentials: the container's credential endpoint gives none", false)
+	w.aws.Misbehave(awsserver.Fault{Kind: awsserver.Busy, Action: "container/credentials"})
+	w.fails(w.open(aws.Config{}), "db", "AWS credentials: the container's credential endpoint gives none", true)
 }
 
 func TestInstanceRole(t *testing.T) {

@@ -222,7 +222,10 @@ func explainCredentials(ctx context.Context, err error) error {
 	}
 	if op == nil {
 		if api, ok := errors.AsType[smithy.APIError](err); ok {
-			return passing("AWS credentials: the container's credential endpoint answered HTTP %s", api.ErrorFault())
+			return &reason{
+				err:       errors.New("AWS credentials: the container's credential endpoint gives none; see the task's role or the pod's identity association"),
+				transient: api.ErrorFault() == smithy.FaultServer,
+			}
 		}
 		return because("AWS credentials: the chain failed (%T)", innermost(err))
 	}

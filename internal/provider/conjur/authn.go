@@ -82,13 +82,28 @@ func (s *session) login(ctx context.Context, login string, key io.Reader) (*toke
 		"Conjur does not accept login and API key; check both, the account, and restricted_to of the host")
 }
 
-// byJWT shows a JWT that somebody else has issued.
+// byJWT shows a JWT that somebody else has issued. One that another provider
+// gives may have been kept too long: it is fetched anew when Conjur refuses it.
 func (s *session) byJWT(ctx context.Context) (*token, error) {
 	jwt, err := s.jwt(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer jwt.Wipe()
+	t, err := s.showJWT(ctx, jwt)
+	if !isDenied(err) || !s.id.JWT.IsSet() {
+		return t, err
+	}
+	s.id.JWT.Forget()
+	again, getErr := s.jwt(ctx)
+	defer again.Wipe()
+	if getErr != nil || again.Equal(jwt) {
+		return nil, err
+	}
+	return s.showJWT(ctx, again)
+}
+
+func (s *session) showJWT(ctx context.Context, jwt secret.Value) (*token, error) {
 	base, host := s.id.AuthnURL, s.id.Login
 	if s.id.JWTServiceID != "" {
 		base, host = s.id.base+"/authn-jwt/"+escape(s.id.JWTServiceID), s.id.JWTHostID

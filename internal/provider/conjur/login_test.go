@@ -161,6 +161,22 @@ func TestRotatedKeyOfAnotherProvider(t *testing.T) {
 	w.works(p)
 }
 
+func TestRotatedJWTOfAnotherProvider(t *testing.T) {
+	w := newWorld(t).without()
+	w.conjur.SetJWT("second")
+	source := &rotating{key: "first"}
+	i := provider.NewInstance(provider.InstanceOptions{Name: "exec", Provider: source, Cache: time.Hour})
+	defer i.Close()
+	setting := provider.NewSetting("conjur", provider.Ref{Instance: i, Get: "k"})
+	defer setting.Close()
+	p := w.open(Config{ApplianceURL: w.conjur.URL, Account: "acme", JWTServiceID: "ci", JWT: setting})
+	w.fails(p, "db/password", "Conjur does not accept the JWT", false)
+	source.mu.Lock()
+	source.key = "second"
+	source.mu.Unlock()
+	w.works(p)
+}
+
 func TestOneTokenForManyLookups(t *testing.T) {
 	w := newWorld(t)
 	w.set("db/password", "x")
