@@ -150,6 +150,11 @@ type proxy struct {
 	all    *assemble.Assembler
 
 	connector *httpproxy.Connector // the last that was applied
+	text      string               // its configuration
+}
+
+func (p *proxy) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // events keeps audit events.
@@ -247,8 +252,7 @@ func newProxyEnv(t testing.TB, env map[string]string, services ...svc) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p.broker = broker.New(broker.Options{Log: log, Relay: r, Audit: p.audit})
+	p.broker = broker.New(broker.Options{Log: p.logger(), Relay: r, Audit: p.audit})
 	t.Cleanup(func() {
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -272,6 +276,7 @@ func newProxyEnv(t testing.TB, env map[string]string, services ...svc) *proxy {
 // apply loads a configuration, as a start or a reload does.
 func (p *proxy) apply(text string) {
 	p.t.Helper()
+	p.text = text
 	built, err := tryBuild(p.all, text)
 	if err != nil {
 		p.t.Fatal(err)
