@@ -145,13 +145,15 @@ func join(all, vars []connector.Variable, service string) ([]connector.Variable,
 // noProxy keeps local servers out of it, unless one is a service's target.
 func (p *plan) noProxy() string {
 	var local []string
-	for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
+	for _, host := range thisMachine() {
 		if !slices.Contains(p.hosts, host) && len(p.unlisted) == 0 {
 			local = append(local, host)
 		}
 	}
 	return strings.Join(local, ",")
 }
+
+func thisMachine() []string { return []string{"localhost", "127.0.0.1", "::1"} }
 
 // certificates are the variables by which programs find what they trust.
 func (p *plan) certificates(env Env, proxy, trust, roots string) ([]connector.Variable, error) {
@@ -174,11 +176,12 @@ func (p *plan) certificates(env Env, proxy, trust, roots string) ([]connector.Va
 	for _, name := range []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE"} {
 		vars = append(vars, connector.Variable{Name: name, Value: bundle})
 	}
-	return append(vars, connector.Variable{Name: "JAVA_TOOL_OPTIONS", Value: javaOptions(proxy, filepath.Join(dir, localca.StoreFile))}), nil
+	return append(vars, connector.Variable{Name: "JAVA_TOOL_OPTIONS", Value: javaOptions(proxy, p.noProxy() != strings.Join(thisMachine(), ","), filepath.Join(dir, localca.StoreFile))}), nil
 }
 
-// javaOptions say the same to Java, which reads no proxy variables.
-func javaOptions(proxy, store string) string {
+// javaOptions say the same to Java, which reads no proxy variables and leaves
+// this machine out unless told otherwise.
+func javaOptions(proxy string, localTarget bool, store string) string {
 	options := []string{
 		"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStoreType=PKCS12",
 		"-Djavax.net.ssl.trustStorePassword=" + localca.StorePassword,
@@ -189,6 +192,9 @@ func javaOptions(proxy, store string) string {
 				options = append(options, "-D"+scheme+".proxyHost="+host, "-D"+scheme+".proxyPort="+port)
 			}
 		}
+	}
+	if localTarget {
+		options = append(options, "-Dhttp.nonProxyHosts=")
 	}
 	for i, o := range options {
 		if strings.Contains(o, " ") {

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -365,4 +367,98 @@ func chunked(data []byte, signed, trailer, spoil bool) []byte {
 	}
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+const javaClient = `
+import java.net.*;
+import java.nio.charset.StandardCharsets;
+public class Get {
+  public static void main(String[] a) throws Exception {
+    System.out.print(new String(new URL(a[0]).openConnection().getInputStream().readAllBytes(), StandardCharsets.UTF_8));
+  }
+}
+`
+
+// What `secretless env` prints is all that the usual clients need to reach an
+// https server through the broker.
+func TestHTTPSClients(t *testing.T) {
+	ca := testenv.CA(t)
+	pair := ca.Server(t, testenv.CertECDSA)
+	certificate, err := tls.X509KeyPair([]byte(pair.CertPEM), []byte(pair.KeyPEM))
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer real-token-of-the-api" {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		switch r.URL.Path {
+		case "/repo.git/info/refs":
+			w.Header().Set("Content-Type", "text/plain")
+			fmt.Fprintf(w, "%s\trefs/heads/main\n", strings.Repeat("1", 40))
+		case "/repo.git/HEAD":
+			_, _ = io.WriteString(w, "ref: refs/heads/main\n")
+		default:
+			_, _ = io.WriteString(w, "authenticated")
+		}
+	}))
+	api.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	api.StartTLS()
+	t.Cleanup(api.Close)
+	_, port, err := net.SplitHostPort(api.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httpBroker(t, "generic_http", fmt.Sprintf(`{ hosts: ["localhost:%s"], headers: { Authorization: "Bearer {{ .token }}" } }`, port),
+		"token: { from: env, get: DB_PASSWORD }")
+	r.env["DB_PASSWORD"] = "real-token-of-the-api"
+	r.env["SECRETLESS_HTTP_CA_BUNDLE"] = testenv.WriteFile(t, "target-ca.pem", ca.CAPEM)
+	r.program("ca", "init")
+	r.serve()
+	vars := r.clientEnv()
+	url := "https://localhost:" + port
+
+	clients := map[string]func(t *testing.T) []string{
+		"curl": func(t *testing.T) []string { return []string{testenv.Tool(t, "curl"), "-sS", url} },
+		"requests": func(t *testing.T) []string {
+			return []string{testenv.PythonModule(t, "requests"), "-c", "import requests, sys; print(requests.get(sys.argv[1], headers={'Authorization': 'Bearer mine'}).text, end='')", url}
+		},
+		"urllib": func(t *testing.T) []string {
+			return []string{testenv.PythonModule(t, "ssl"), "-c", "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode(), end='')", url}
+		},
+		"git": func(t *testing.T) []string { return []string{testenv.Tool(t, "git"), "ls-remote", url + "/repo.git"} },
+		"java": func(t *testing.T) []string {
+			if _, err := exec.LookPath("javac"); err != nil {
+				t.Skip("a single source file needs Java's compiler")
+			}
+			return []string{testenv.Tool(t, "java"), testenv.WriteFile(t, "Get.java", javaClient), url}
+		},
+	}
+	for name, command := range clients {
+		t.Run(name, func(t *testing.T) {
+			args := command(t)
+			out, err := testenv.Command(t, vars, args[0], args[1:]...)
+			want := "authenticated"
+			if name == "git" {
+				want = "refs/heads/main"
+			}
+			if err != nil || !strings.Contains(out, want) {
+				t.Errorf("%v: %s", err, out)
+			}
+			// And without the CA they refuse the broker's certificate.
+			var without []string
+			for _, v := range vars {
+				if strings.Contains(strings.ToLower(v[:strings.IndexByte(v, '=')]), "proxy") {
+					without = append(without, v)
+				}
+			}
+			if name == "java" {
+				return // which then knows no proxy either
+			}
+			if out, err := testenv.Command(t, without, args[0], args[1:]...); err == nil {
+				t.Errorf("without the CA: %s", out)
+			}
+		})
+	}
 }

@@ -47,6 +47,8 @@ func readClaim(u *url.URL, header http.Header) (*claim, error) {
 	presigned := query.Has(qrySignature) || query.Has(qryAlgorithm) || query.Has(qryCredential)
 	authorizations := header.Values(hdrAuthorization)
 	switch {
+	case query.Has("AWSAccessKeyId") && query.Has("Signature"):
+		return nil, errVersion2()
 	case len(authorizations) > 1:
 		return nil, denied("the request has more than one Authorization header")
 	case presigned && len(authorizations) > 0:
@@ -75,7 +77,7 @@ func readHeader(value string, header http.Header) (*claim, error) {
 	scheme, rest, _ := strings.Cut(value, " ")
 	switch {
 	case scheme == "AWS":
-		return nil, denied("the request has a Signature Version 2, which is not supported; let the client sign with version 4")
+		return nil, errVersion2()
 	case !strings.HasPrefix(scheme, "AWS"):
 		return nil, nil // a bearer token or the like, which is the client's own
 	}
@@ -95,6 +97,11 @@ func readHeader(value string, header http.Header) (*claim, error) {
 		return nil, err
 	}
 	return newClaim(fields["Credential"], fields["SignedHeaders"], date, false)
+}
+
+// errVersion2 is for what some clients still make when they presign.
+func errVersion2() error {
+	return denied("the request has a Signature Version 2, which is not supported; let the client sign with version 4 (awscli 1: aws configure set default.s3.signature_version s3v4)")
 }
 
 func checkAlgorithm(name string) error {

@@ -42,6 +42,7 @@ func TestRefusals(t *testing.T) {
 		{"4A chunks", "", []string{day, "Authorization: " + good, "X-Amz-Content-Sha256: STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"}, "Version 4A"},
 		{"events", "", []string{day, "Authorization: " + good, "X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-EVENTS"}, "event streams"},
 		{"version 2", "", []string{day, "Authorization: AWS key:signature"}, "Version 2"},
+		{"version 2 presigned", "AWSAccessKeyId=k&Signature=s&Expires=1", nil, "Version 2"},
 		{"unknown", "", []string{day, "Authorization: AWS5-X Credential=k"}, `"AWS5-X"`},
 		{"two headers", "", []string{day, "Authorization: " + good, "Authorization: " + good}, "more than one Authorization"},
 		{"both", presigned, []string{day, "Authorization: " + good}, "both in its query"},
