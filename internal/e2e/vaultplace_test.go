@@ -48,8 +48,8 @@ func vaultPlace(t *testing.T, env map[string]string, password string) place {
 	t.Cleanup(front.Close)
 	return place{
 		providers: []string{
-			"v: { type: vault, address: " + front.URL + ", auth: { approle: { mount: " + method + ", roleID: " + role +
-				", secretID: { from: env, get: VAULT_SECRET_ID } } } }",
+			"v: { type: vault, address: " + front.URL + ", auth: { approle: { mount: " + method + ", roleId: " + role +
+				", secretId: { from: env, get: VAULT_SECRET_ID } } } }",
 			"with-token: { type: vault, address: " + front.URL + ", auth: { token: { from: env, get: A_VAULT_TOKEN } } }",
 		},
 		password: "{ from: v, get: \"" + kv + "/orders#password\" }", missing: "{ from: v, get: \"" + kv + "/orders#passwort\" }",

@@ -29,7 +29,7 @@ type Settings struct {
 // Role is a role to assume.
 type Role struct {
 	RoleARN     string `yaml:"roleARN" doc:"ARN of the role"`
-	ExternalID  string `yaml:"externalID" doc:"external id, if the role's trust policy asks for one"`
+	ExternalID  string `yaml:"externalId" doc:"external id, if the role's trust policy asks for one"`
 	SessionName string `yaml:"sessionName" doc:"name of the session in CloudTrail (default secretless)"`
 	Endpoint    string `yaml:"endpoint" doc:"URL of STS (default: AWS's, or AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL)"`
 }

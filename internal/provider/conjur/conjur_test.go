@@ -292,7 +292,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		return c
 	}
 	for want, c := range map[string]Config{
-		"need applianceUrl beside them":             {Login: "l", APIKey: k},
+		"need applianceURL beside them":             {Login: "l", APIKey: k},
 		"must not go to whatever server":            {Account: "acme"},
 		"login and apiKey go together":              full(func(c *Config) { c.Login = "" }),
 		"there is no way to log in: set apiKey":     full(func(c *Config) { c.Login, c.APIKey = "", provider.SecretSetting{} }),
@@ -300,7 +300,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		"certificate and certFile exclude":          full(func(c *Config) { c.CertFile, c.Certificate = "a", "b" }),
 		"URL of Conjur is none":                     full(func(c *Config) { c.ApplianceURL = "https://u:p@conjur.example" }),
 		"the certificate that is set would protect": full(func(c *Config) { c.ApplianceURL, c.CertFile = "http://conjur.example", "a" }),
-		"authnUrl must be that of authn-jwt":        {ApplianceURL: "https://x", AuthnURL: "https://x/authn-oidc/x"},
+		"authnURL must be that of authn-jwt":        {ApplianceURL: "https://x", AuthnURL: "https://x/authn-oidc/x"},
 		"jwt and jwtFile exclude each other":        {ApplianceURL: "https://x", JWTServiceID: "s", JWT: k, JWTFile: "f"},
 	} {
 		if _, err := Definition().Build(newWorld(t).setup(c)); err == nil || !strings.Contains(err.Error(), want) {

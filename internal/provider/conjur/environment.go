@@ -46,7 +46,7 @@ func resolve(c Config, env environment) (identity, error) {
 	first(&id.ClientCertFile, env.get("CONJUR_CLIENT_CERT_PATH"), defaultClientCert)
 	first(&id.JWTFile, defaultJWTFile)
 	if id.ApplianceURL == "" {
-		return id, errIncomplete("the URL of Conjur", "CONJUR_APPLIANCE_URL", "applianceUrl")
+		return id, errIncomplete("the URL of Conjur", "CONJUR_APPLIANCE_URL", "applianceURL")
 	}
 	var err error
 	if id.base, err = baseURL(id.ApplianceURL, id.Certificate != "" || id.CertFile != ""); err != nil {

@@ -95,7 +95,7 @@ type answer struct {
 func send(ctx context.Context, c *http.Client, method, url string, header map[string]string, body io.Reader) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
-		return answer{}, errors.New("the URL of Conjur cannot be used; check applianceUrl and authnUrl")
+		return answer{}, errors.New("the URL of Conjur cannot be used; check applianceURL and authnURL")
 	}
 	r.Header.Set("User-Agent", "secretless")
 	for name, value := range header {

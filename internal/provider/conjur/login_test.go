@@ -102,7 +102,7 @@ func TestFilesOfTheCommandLine(t *testing.T) {
 	w.with("CONJUR_APPLIANCE_URL", "", "CONJUR_ACCOUNT", "")
 	home := t.TempDir()
 	w.with("HOME", home)
-	w.fails(w.open(Config{}), "db/password", "the URL of Conjur is not known: set CONJUR_APPLIANCE_URL, or applianceUrl in the instance's settings", false)
+	w.fails(w.open(Config{}), "db/password", "the URL of Conjur is not known: set CONJUR_APPLIANCE_URL, or applianceURL in the instance's settings", false)
 	w.write(filepath.Join(home, ".conjurrc"), "---\nappliance_url: "+url+"\n")
 	w.fails(w.open(Config{}), "db/password", "the account is not known: set CONJUR_ACCOUNT", false)
 	w.write(filepath.Join(home, ".conjurrc"), "---\nappliance_url: "+url+"\naccount: acme\nplugins: []\n")

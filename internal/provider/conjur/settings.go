@@ -9,19 +9,19 @@ import (
 	"secretless/internal/provider"
 )
 
-// Config is an instance's own settings. With applianceUrl they are all there
+// Config is an instance's own settings. With applianceURL they are all there
 // is; without, what is left out comes from the environment and the files of
 // the Conjur command line.
 type Config struct {
-	ApplianceURL   string                 `yaml:"applianceUrl" doc:"URL of Conjur; with it, nothing is taken from the environment"`
+	ApplianceURL   string                 `yaml:"applianceURL" doc:"URL of Conjur; with it, nothing is taken from the environment"`
 	Account        string                 `yaml:"account" doc:"organization account"`
 	Certificate    string                 `yaml:"certificate" doc:"certificate of Conjur or its authority, PEM (default: the system's authorities)"`
 	CertFile       string                 `yaml:"certFile" doc:"file of that certificate"`
 	Login          string                 `yaml:"login" doc:"who logs in: a user, or host/…"`
 	APIKey         provider.SecretSetting `yaml:"apiKey" doc:"API key of login"`
 	TokenFile      string                 `yaml:"tokenFile" doc:"file of an access token that something else keeps fresh"`
-	AuthnURL       string                 `yaml:"authnUrl" doc:"URL of an authenticator: …/authn-jwt/<service> or …/authn-k8s/<service>"`
-	JWTServiceID   string                 `yaml:"jwtServiceId" doc:"service id of authn-jwt, instead of authnUrl"`
+	AuthnURL       string                 `yaml:"authnURL" doc:"URL of an authenticator: …/authn-jwt/<service> or …/authn-k8s/<service>"`
+	JWTServiceID   string                 `yaml:"jwtServiceId" doc:"service id of authn-jwt, instead of authnURL"`
 	JWTHostID      string                 `yaml:"jwtHostId" doc:"host that logs in with the JWT, where the JWT does not say"`
 	JWT            provider.SecretSetting `yaml:"jwt" doc:"the JWT itself"`
 	JWTFile        string                 `yaml:"jwtFile" doc:"file of the JWT (default: the pod's service account token)"`
@@ -38,7 +38,7 @@ const (
 // check finds what can be found without reading anything.
 func (c Config) check() error {
 	if c.ApplianceURL == "" && (c.Account != "" || c.credentialed()) {
-		return errors.New("account and credentials in settings need applianceUrl beside them: they must not go to whatever server the environment names")
+		return errors.New("account and credentials in settings need applianceURL beside them: they must not go to whatever server the environment names")
 	}
 	if c.ApplianceURL != "" {
 		if _, err := baseURL(c.ApplianceURL, c.Certificate != "" || c.CertFile != ""); err != nil {
@@ -53,11 +53,11 @@ func (c Config) check() error {
 	case c.JWT.IsSet() && c.JWTFile != "":
 		return errors.New("jwt and jwtFile exclude each other")
 	case c.ways() > 1:
-		return errors.New("there is more than one way to log in: set apiKey, tokenFile, authnUrl or jwtServiceId")
+		return errors.New("there is more than one way to log in: set apiKey, tokenFile, authnURL or jwtServiceId")
 	case c.ways() == 0 && c.ApplianceURL != "":
-		return errors.New("there is no way to log in: set apiKey with login, tokenFile, authnUrl or jwtServiceId")
+		return errors.New("there is no way to log in: set apiKey with login, tokenFile, authnURL or jwtServiceId")
 	case c.AuthnURL != "" && kindOf(c.AuthnURL) == "":
-		return errors.New("authnUrl must be that of authn-jwt or authn-k8s, such as https://conjur.example/authn-jwt/broker")
+		return errors.New("authnURL must be that of authn-jwt or authn-k8s, such as https://conjur.example/authn-jwt/broker")
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ type Auth struct {
 // AppRole is the approle method.
 type AppRole struct {
 	Mount    string                 `yaml:"mount" default:"approle" doc:"where the method is mounted, below auth/"`
-	RoleID   provider.SecretSetting `yaml:"roleID" doc:"the role's id"`
-	SecretID provider.SecretSetting `yaml:"secretID" doc:"the secret id, unless the role works without"`
+	RoleID   provider.SecretSetting `yaml:"roleId" doc:"the role's id"`
+	SecretID provider.SecretSetting `yaml:"secretId" doc:"the secret id, unless the role works without"`
 }
 
 // Kubernetes is the kubernetes method.
@@ -119,7 +119,7 @@ func (a *Auth) check() error {
 	case len(set) > 1:
 		return fmt.Errorf("auth has %s: choose one", strings.Join(set, " and "))
 	case a.AppRole != nil && !a.AppRole.RoleID.IsSet():
-		return errors.New("auth.approle needs roleID")
+		return errors.New("auth.approle needs roleId")
 	case a.JWT != nil && a.JWT.Token.IsSet() == (a.JWT.TokenFile != ""):
 		return errors.New("auth.jwt needs either token or tokenFile")
 	}

@@ -27,7 +27,7 @@ func TestMistakes(t *testing.T) {
 		{vault.Config{Address: "https://vault"}, "", "auth is missing"},
 		{vault.Config{Address: "https://vault"}, "VAULT_TOKEN=x", "auth is missing"},
 		{vault.Config{Address: "https://vault", Auth: vault.Auth{Token: role, TokenFile: "x", Agent: true}}, "", "auth has token and tokenFile and agent: choose one"},
-		{vault.Config{Address: "https://vault", Auth: vault.Auth{AppRole: &vault.AppRole{}}}, "", "auth.approle needs roleID"},
+		{vault.Config{Address: "https://vault", Auth: vault.Auth{AppRole: &vault.AppRole{}}}, "", "auth.approle needs roleId"},
 		{vault.Config{Address: "https://vault", Auth: vault.Auth{JWT: &vault.JWT{}}}, "", "auth.jwt needs either token or tokenFile"},
 		{vault.Config{Address: "https://vault", Auth: vault.Auth{JWT: &vault.JWT{Token: role, TokenFile: "x"}}}, "", "auth.jwt needs either token or tokenFile"},
 		{vault.Config{Address: "https://vault", Auth: vault.Auth{Cert: &vault.Cert{}}}, "", "set clientCert and clientKey"},
