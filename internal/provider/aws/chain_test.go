@@ -133,7 +133,7 @@ func TestAssumedRole(t *testing.T) {
 // A role's keys end while the broker runs.
 func TestAssumedRoleIsRenewed(t *testing.T) {
 	w := newWorld(t)
-	w.aws.SetRole(roleARN, awsserver.Role{Trusted: []string{keyID}, Lifetime: time.Second}) // less than the margin: renewed for each lookup
+	w.aws.SetRole(roleARN, awsserver.Role{Trusted: []string{keyID}, Lifetime: 5 * time.Second}) // less than the margin: renewed for each lookup
 	p := w.open(aws.Config{Settings: awsconfig.Settings{AssumeRole: awsconfig.Role{RoleARN: roleARN}}})
 	w.works(p)
 	w.works(p)
