@@ -21,11 +21,13 @@ func (x *exchange) withCredential() {
 		x.tell(refusal(http.StatusForbidden, "refusing to send the credential unencrypted to %s; set forceSSL: true to reach the target over https, or allowPlaintext: true", to))
 		return
 	}
-	if err := x.stage.session.Asked(x.r.Context(), x.event()); err != nil {
-		x.tell(&problem{http.StatusServiceUnavailable, "proxy_internal_error", err.Error()})
-		return
+	if x.stage.session.Audited() {
+		if err := x.stage.session.Asked(x.r.Context(), x.event()); err != nil {
+			x.tell(&problem{http.StatusServiceUnavailable, "proxy_internal_error", err.Error()})
+			return
+		}
+		defer x.record()
 	}
-	defer x.record()
 	ctx, trace := x.informing()
 	resp, r, err := x.attempt(ctx, x.outgoing(ctx, true), true)
 	if err == nil && r == nil { // rejected, and there is something better
@@ -63,18 +65,11 @@ func (e targetError) Unwrap() error { return e.error }
 // attempt adds the credential to out and sends it. After a 401 that a newer
 // credential may answer for, it returns neither request nor error.
 func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool) (*reply, *auth.Request, error) {
-	set, err := x.resolve(ctx)
+	r, set, err := x.authenticated(ctx, out)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer set.Wipe()
-	r := x.bound.request(out, set)
-	if x.bound.service.redact {
-		r.Identity()
-	}
-	if err := x.authenticate(ctx, r); err != nil {
-		return nil, nil, err
-	}
 	resp, err := x.connector.running.Load().pools[x.bound.service].send(r, isGRPC(x.r))
 	if err != nil {
 		return nil, nil, targetError{err}
@@ -88,25 +83,27 @@ func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool
 	return &reply{Response: resp}, r, nil
 }
 
-// resolve and authenticate are bounded by the time to connect: the client
-// waits for both.
-func (x *exchange) resolve(ctx context.Context) (*secret.Set, error) {
-	ctx, cancel := x.hurry(ctx)
-	defer cancel()
-	return x.bound.secrets(ctx, x.stage.session)
-}
-
-func (x *exchange) authenticate(ctx context.Context, r *auth.Request) error {
-	ctx, cancel := x.hurry(ctx)
-	defer cancel()
-	return x.bound.service.authenticator.Authenticate(ctx, r)
-}
-
-func (x *exchange) hurry(ctx context.Context) (context.Context, context.CancelFunc) {
+// authenticated resolves the credentials and adds them to out, bounded by the
+// time to connect: the client waits. The caller wipes the set.
+func (x *exchange) authenticated(ctx context.Context, out *http.Request) (*auth.Request, *secret.Set, error) {
 	if t := x.stage.session.ConnectTimeout; t > 0 {
-		return context.WithTimeout(ctx, t)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
 	}
-	return ctx, func() {}
+	set, err := x.bound.secrets(ctx, x.stage.session)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := x.bound.request(out, set)
+	if x.bound.service.redact {
+		r.Identity()
+	}
+	if err := x.bound.service.authenticator.Authenticate(ctx, r); err != nil {
+		set.Wipe()
+		return nil, nil, err
+	}
+	return r, set, nil
 }
 
 // renew lets go of credentials that the target answered 401 to, and says

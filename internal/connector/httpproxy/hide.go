@@ -69,13 +69,17 @@ func (h *hider) wrap(method string, resp *http.Response) (body io.Reader, found 
 	default:
 		return body, false // asked not to be; a target that encodes so repeats nothing by chance
 	}
-	replacing := &hideReader{hider: h, from: body}
 	if resp.ContentLength < 0 || resp.ContentLength > hideWhole {
 		resp.Header.Del("Content-Length")
 		resp.ContentLength = -1
-		return replacing, false
+		return &hideReader{hider: h, from: body}, false
 	}
-	whole, err := io.ReadAll(replacing)
+	whole := make([]byte, resp.ContentLength)
+	n, err := io.ReadFull(body, whole)
+	whole = h.replaced(whole[:n])
+	if err == nil && !h.found {
+		return bytes.NewReader(whole), false
+	}
 	resp.Header.Set("Content-Length", strconv.Itoa(len(whole)))
 	resp.ContentLength = int64(len(whole))
 	if err != nil {
@@ -130,12 +134,7 @@ func (r *hideReader) fill(n int) {
 
 // replace takes what is sure out of in; last says that nothing will follow.
 func (r *hideReader) replace(last bool) []byte {
-	for _, t := range r.texts {
-		if bytes.Contains(r.in, []byte(t)) {
-			r.in = bytes.ReplaceAll(r.in, []byte(t), []byte(secret.Redacted))
-			r.found = true
-		}
-	}
+	r.in = r.replaced(r.in)
 	keep := 0
 	if !last {
 		keep = r.start()
@@ -143,6 +142,17 @@ func (r *hideReader) replace(last bool) []byte {
 	out := r.in[:len(r.in)-keep]
 	r.in = bytes.Clone(r.in[len(r.in)-keep:])
 	return out
+}
+
+// replaced is text without credentials.
+func (h *hider) replaced(text []byte) []byte {
+	for _, t := range h.texts {
+		if bytes.Contains(text, []byte(t)) {
+			text = bytes.ReplaceAll(text, []byte(t), []byte(secret.Redacted))
+			h.found = true
+		}
+	}
+	return text
 }
 
 // start is the length of the longest end of in that a credential begins with.
