@@ -60,6 +60,7 @@ type breaker struct {
 	mu       sync.Mutex
 	epoch    uint64
 	digest   [sha256.Size]byte // of the rejected secret
+	exact    [sha256.Size]byte // of the same, with what its source made
 	count    int               // rejections in a row; zero: all is well
 	since    time.Time
 	backoff  time.Duration // zero: not suspended
@@ -81,7 +82,7 @@ func (b *breaker) admit(ctx context.Context, set *secret.Set, now time.Time) err
 	defer b.mu.Unlock()
 	from := set.Origin.(*origin)
 	from.epoch = b.epoch
-	if b.backoff == 0 || b.sum(set) != b.digest {
+	if b.backoff == 0 || b.sum(set, false) != b.digest {
 		return nil
 	}
 	if now.Before(b.until) {
@@ -111,7 +112,12 @@ func (b *breaker) rejected(set *secret.Set, now time.Time) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	digest := b.sum(set)
+	digest, exact := b.sum(set, false), b.sum(set, true)
+	trial := b.backoff > 0 && from.epoch == b.epoch
+	if digest != exact && b.count > 0 && exact == b.exact && !trial {
+		return // one lease, and another of those who had it
+	}
+	b.exact = exact
 	switch {
 	case b.count == 0 || digest != b.digest:
 		if from.epoch == b.epoch {
@@ -147,6 +153,7 @@ func (b *breaker) accepted() {
 	b.epoch++
 	b.count, b.backoff = 0, 0
 	clear(b.digest[:])
+	clear(b.exact[:])
 }
 
 // mayRefresh is true once each refreshEvery.
@@ -162,9 +169,9 @@ func (b *breaker) mayRefresh(now time.Time) bool {
 
 // sum is the keyed digest of set's names and values. The key never leaves the
 // process, so that the digest is of no use to guess a secret. What the source
-// makes anew for each lookup counts as the same: a target that refuses one
-// after the other is to be left in peace, and so is the source.
-func (b *breaker) sum(set *secret.Set) (digest [sha256.Size]byte) {
+// makes anew for each lookup counts as the same unless exact: a target that
+// refuses one after the other is to be left in peace, and so is the source.
+func (b *breaker) sum(set *secret.Set, exact bool) (digest [sha256.Size]byte) {
 	h := hmac.New(sha256.New, b.key[:])
 	var n [8]byte
 	write := func(p []byte) {
@@ -175,7 +182,7 @@ func (b *breaker) sum(set *secret.Set) (digest [sha256.Size]byte) {
 	for _, name := range set.Names() {
 		v, _ := set.Get(name)
 		write([]byte(name))
-		if !set.Origin.(*origin).made(name) {
+		if exact || !set.Origin.(*origin).made(name) {
 			write(v.Bytes())
 		}
 	}

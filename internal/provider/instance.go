@@ -56,6 +56,7 @@ type Instance struct {
 	settings []SecretSetting
 	log      *slog.Logger
 	keeper   LeaseKeeper // the provider, if it is one
+	checker  LeaseChecker
 	hideRefs bool
 
 	immediate bool
@@ -104,6 +105,7 @@ func NewInstance(o InstanceOptions) *Instance {
 		i.timeout = DefaultTimeout
 	}
 	i.keeper, _ = o.Provider.(LeaseKeeper)
+	i.checker, _ = o.Provider.(LeaseChecker)
 	_, i.hideRefs = o.Provider.(SecretRefs)
 	_, i.immediate = o.Provider.(Immediate)
 	i.life, i.end = context.WithCancelCause(context.Background())

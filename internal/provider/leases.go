@@ -67,6 +67,16 @@ func (l leases) reject() {
 	}
 }
 
+func (l leases) share(other leases) bool {
+	return slices.ContainsFunc(l.ids, func(id string) bool { return slices.Contains(other.ids, id) })
+}
+
+func (l leases) doubt() {
+	for _, id := range l.ids {
+		l.instance.tell(func(LeaseKeeper) { l.instance.checker.Doubted(id) })
+	}
+}
+
 // tell keeps a panic of the keeper from leaving locks behind.
 func (i *Instance) tell(what func(LeaseKeeper)) {
 	defer func() {

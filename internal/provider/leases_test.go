@@ -172,6 +172,88 @@ func TestRejectedLeasesSuspend(t *testing.T) {
 	})
 }
 
+// checkedEngine knows which of its leases still are.
+type checkedEngine struct{ *engine }
+
+func (e checkedEngine) Doubted(id string) { e.note("doubted", id) }
+
+// An account that goes away under a login is denied things rather than
+// rejected. The keeper is asked, however young the lease is.
+func TestDoubtedLease(t *testing.T) {
+	for name, test := range map[string]struct {
+		denied bool
+		told   string
+	}{
+		"denied":   {true, "doubted lease-1, released lease-1"},
+		"rejected": {false, "rejected lease-1, released lease-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(time.Hour)
+			i := provider.NewInstance(provider.InstanceOptions{Name: "vault", Provider: checkedEngine{e}, Cache: time.Minute})
+			c := provider.NewCredentials("orders", []provider.Ref{{Name: "password", Instance: i, Get: "db"}}, nil)
+			i.Close()
+			defer c.Close()
+			mustGet(t, c).Wipe()
+			set := mustGet(t, c)
+			drop := c.Rejected
+			if test.denied {
+				drop = c.Drop
+			}
+			if !drop(set) {
+				t.Error("no retry")
+			}
+			e.wantTold(t, test.told)
+			wantPassword(t, c, 2)
+		})
+	}
+}
+
+// A keeper may give a lease out again a moment before it is rejected. Then it
+// must not stay in the cache under another entry.
+func TestRejectedLeaseInAnotherEntry(t *testing.T) {
+	e := newEngine(time.Hour)
+	e.lease = func(n int) provider.Lease {
+		return provider.Lease{Made: true, ID: fmt.Sprint("lease-", max(n-1, 1)), Expires: time.Now().Add(time.Hour)}
+	}
+	i := provider.NewInstance(provider.InstanceOptions{Name: "vault", Provider: checkedEngine{e}, Cache: time.Minute})
+	c := provider.NewCredentials("orders", []provider.Ref{{Name: "password", Instance: i, Get: "db"}}, nil)
+	i.Close()
+	defer c.Close()
+	mustGet(t, c).Wipe()
+	denied, rejected := mustGet(t, c), mustGet(t, c)
+	c.Drop(denied)
+	wantPassword(t, c, 2) // the first lease once more
+	if !c.Rejected(rejected) {
+		t.Error("no retry")
+	}
+	wantPassword(t, c, 3)
+}
+
+// A lease that its source revokes is rejected by all who log in with it at that
+// moment. That is one rejection, and the next lease is nobody's fault.
+func TestRevokedLeaseDoesNotSuspend(t *testing.T) {
+	for name, cache := range map[string]time.Duration{"cached": time.Minute, "not cached": 0} {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(time.Hour)
+			good := 1
+			e.answer = func(int, string) string { return fmt.Sprint(good) } // a keeper gives out a lease that is still good
+			c := resolveEngine(t, e, provider.InstanceOptions{Cache: cache})
+			for ; good <= 20; good++ {
+				sets := make([]*secret.Set, 16)
+				for n := range sets {
+					sets[n] = mustGet(t, c)
+				}
+				c.Accepted(sets[0])
+				good++ // revoked, and another in its place
+				for _, set := range sets {
+					c.Rejected(set)
+				}
+				c.Accepted(mustGet(t, c))
+			}
+		})
+	}
+}
+
 // What is not handed on is released all the same, and a keeper's panic stays
 // its own.
 func TestLeasesThatNobodyTakes(t *testing.T) {

@@ -59,6 +59,16 @@ type LeaseKeeper interface {
 	Released(lease string)
 }
 
+// LeaseChecker is implemented by a LeaseKeeper that can ask its source whether
+// a lease still is.
+type LeaseChecker interface {
+	// Doubted says that a target denied something to a login with the lease:
+	// what the client asked for is not the login's to have, or the account went
+	// away meanwhile. The next Fetch, which comes after this call, finds out,
+	// and gives the same lease out again if it is good. Called as Rejected is.
+	Doubted(lease string)
+}
+
 // Closer is implemented by providers that hold something in the background
 // (token renewal, leases). Close is called once, when no service uses the
 // instance any more, and returns when everything has ended.

@@ -47,10 +47,16 @@ func (c *Credentials) drop(set *secret.Set, denied bool) (retry bool) {
 	}
 	now := time.Now()
 	for _, p := range from.parts {
-		if denied && p.entry.isNew(now) {
-			continue
+		tell := leases.reject
+		if denied && len(p.entry.made) > 0 {
+			switch {
+			case p.group.instance.checker != nil:
+				tell = leases.doubt
+			case p.entry.isNew(now):
+				continue
+			}
 		}
-		if p.group.instance.dropEntry(p.group.key, p.entry) || p.cached {
+		if p.group.instance.dropEntry(p.group.key, p.entry, tell) || p.cached {
 			retry = true
 		}
 	}
@@ -71,13 +77,13 @@ func (c *Credentials) refresh(set *secret.Set) bool {
 		return false
 	}
 	for _, p := range hidden {
-		p.group.instance.dropEntry(p.group.key, p.entry)
+		p.group.instance.dropEntry(p.group.key, p.entry, leases.reject)
 	}
 	return true
 }
 
 // isNew says that the entry was made moments ago at the source.
-func (e *entry) isNew(now time.Time) bool { return len(e.made) > 0 && now.Sub(e.since) < deniedPause }
+func (e *entry) isNew(now time.Time) bool { return now.Sub(e.since) < deniedPause }
 
 // made says whether the named credential was made for this set's lookup.
 func (o *origin) made(name string) bool {
@@ -97,13 +103,14 @@ func (c *Credentials) forget() {
 }
 
 // dropEntry forgets e if it is still the cache's entry for key, and reports
-// whether a newer one has taken its place.
-func (i *Instance) dropEntry(key string, e *entry) (replaced bool) {
+// whether a newer one has taken its place. One with the same lease is not newer:
+// a keeper had no doubts yet when it gave that out again.
+func (i *Instance) dropEntry(key string, e *entry, tell func(leases)) (replaced bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	e.leases.reject() // before anybody can start the next lookup
+	tell(e.leases) // before anybody can start the next lookup
 	now := i.cache[key]
-	if now == e {
+	if now == e || now != nil && now.leases.share(e.leases) {
 		i.forget(key)
 		return false
 	}

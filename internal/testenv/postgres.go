@@ -22,6 +22,9 @@ type PG struct {
 	NoTLS bool
 	// Cert is the certificate it shows otherwise.
 	Cert Cert
+	// AnyRole lets every role in by SCRAM that has no way of its own: those that
+	// come and go.
+	AnyRole bool
 	// Settings are more lines of postgresql.conf.
 	Settings string
 }
@@ -118,6 +121,9 @@ func (s *Server) prepare(tmpl string) error {
 		return err
 	}
 	files := map[string]string{"pg_hba.conf": s.Users.hba(), "postgresql.auto.conf": s.settings()}
+	if s.AnyRole {
+		files["pg_hba.conf"] += "host all all samehost scram-sha-256\n"
+	}
 	if s.NoTLS {
 		// A server without TLS refuses a file with rules about TLS.
 		files["pg_hba.conf"] = withoutTLSRules(files["pg_hba.conf"])

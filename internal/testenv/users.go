@@ -105,6 +105,5 @@ func (u *Users) hba() string {
 	for _, r := range []User{u.Admin, u.SCRAM, u.Full, u.NoLogin} {
 		both(r, "scram-sha-256")
 	}
-	both(User{Name: "+" + u.SCRAM.Name}, "scram-sha-256") // roles that Vault makes are its members
 	return b.String()
 }

@@ -35,7 +35,7 @@ func TestVault(t *testing.T) {
 func TestVaultDatabases(t *testing.T) {
 	s := testenv.Vault(t)
 	for name, path := range map[string]string{
-		"PostgreSQL": s.PostgresRole(t, testenv.Postgres(t, testenv.PG{}), testenv.VaultRole{TTL: "1h", MaxTTL: "2h"}),
+		"PostgreSQL": s.PostgresRole(t, testenv.Postgres(t, testenv.PG{AnyRole: true}), testenv.VaultRole{TTL: "1h", MaxTTL: "2h"}),
 		"MariaDB":    s.MariaRole(t, testenv.MariaDB(t, testenv.Maria{}), testenv.VaultRole{TTL: "1h", MaxTTL: "2h"}),
 	} {
 		if got := s.Read(t, path); got["username"] == "" || got["password"] == "" {

@@ -47,7 +47,7 @@ type VaultRole struct {
 }
 
 // PostgresRole lets the database engine make accounts of a server, and returns
-// the path to read them from. They may enter the database app.
+// the path to read them from. The server lets them in if it has AnyRole.
 func (s *VaultServer) PostgresRole(t testing.TB, server *Server, role VaultRole) string {
 	t.Helper()
 	const plugin = "postgresql-database-plugin"
@@ -61,7 +61,7 @@ func (s *VaultServer) PostgresRole(t testing.TB, server *Server, role VaultRole)
 	})
 	s.Write(t, mount+"/roles/app", map[string]any{
 		"db_name": "db", "default_ttl": role.TTL, "max_ttl": role.MaxTTL,
-		"creation_statements": []string{`CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE ` + server.Users.SCRAM.Name},
+		"creation_statements": []string{`CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`},
 	})
 	return mount + "/creds/app"
 }

@@ -114,7 +114,8 @@ func kindOf(number uint16) connector.Kind {
 	case 1045, // ER_ACCESS_DENIED_ERROR
 		1698: // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
 		return connector.KindRejected
-	case 1862, // ER_MUST_CHANGE_PASSWORD_LOGIN
+	case 1044, // ER_DBACCESS_DENIED_ERROR: of an account that loses its rights, too
+		1862,       // ER_MUST_CHANGE_PASSWORD_LOGIN
 		3118, 4151: // ER_ACCOUNT_HAS_BEEN_LOCKED, MySQL's and MariaDB's
 		return connector.KindDenied
 	}

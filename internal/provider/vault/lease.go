@@ -15,6 +15,16 @@ const (
 	// maxEnded bounds the replaced leases of one path: what a target rejects
 	// again and again must not fill it with accounts.
 	maxEnded = 8
+
+	// Vault is asked about doubted leases so many times in a row, and then once
+	// a checkEvery: clients that ask a database for what they may not have must
+	// not become requests to Vault.
+	maxChecks  = 32
+	checkEvery = time.Second
+	// looks and lookAgain are how often and after what pause to look: Vault
+	// removes the account first, and what it knows of the lease last.
+	looks     = 5
+	lookAgain = 100 * time.Millisecond
 )
 
 // state says what a lease is still good for.
@@ -25,6 +35,8 @@ const (
 	// ending: new connections want another, and use this one only while that
 	// cannot be had.
 	ending
+	// doubted: a target denies it something; is it still?
+	doubted
 	// rejected: a target does not take it.
 	rejected
 	// gone: Vault has revoked it.
@@ -63,6 +75,8 @@ type leases struct {
 	current map[string]*lease
 	ended   map[string][]*lease
 	count   uint64
+	checks  int // in a row
+	checked time.Time
 }
 
 func newLeases(log *slog.Logger, call func(context.Context, string, map[string]any) (*envelope, error)) *leases {
@@ -233,13 +247,78 @@ func (t *leases) tokenOver(number uint64, dead bool) {
 }
 
 // reject is told that a target did not take the lease of that number.
-func (t *leases) reject(number string) {
+func (t *leases) reject(number string) { t.worsen(number, rejected) }
+
+// doubt is told that it may be no account any more.
+func (t *leases) doubt(number string) { t.worsen(number, doubted) }
+
+func (t *leases) worsen(number string, to state) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.current {
 		if l.number == number {
-			l.worsen(rejected)
+			l.worsen(to)
 		}
+	}
+}
+
+// settle finds out about a doubted lease. Only where Vault says that there is
+// none is it not used any more.
+func (t *leases) settle(ctx context.Context, key string) {
+	t.mu.Lock()
+	l := t.current[key]
+	if l == nil || l.state != doubted {
+		t.mu.Unlock()
+		return
+	}
+	ask := l.id != "" && t.mayCheck(time.Now())
+	t.mu.Unlock()
+	over := false
+	for n := 0; ask && !over && n < looks && t.isDoubted(l) && (n == 0 || sleep(ctx, lookAgain)); n++ {
+		over = t.isGone(ctx, l)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case over:
+		l.worsen(gone)
+		t.checks-- // it was worth it
+	case l.state == doubted:
+		l.state = fresh
+	}
+}
+
+// mayCheck spends one check. The mutex is held.
+func (t *leases) mayCheck(now time.Time) bool {
+	t.checks = max(t.checks-int(now.Sub(t.checked)/checkEvery), 0)
+	if t.checks >= maxChecks {
+		return false
+	}
+	t.checks++
+	t.checked = now
+	return true
+}
+
+func (t *leases) isDoubted(l *lease) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return l.state == doubted
+}
+
+func (t *leases) isGone(ctx context.Context, l *lease) bool {
+	e, err := t.call(ctx, "sys/leases/lookup", map[string]any{"lease_id": l.id})
+	e.wipe()
+	return hasStatus(err, http.StatusBadRequest)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

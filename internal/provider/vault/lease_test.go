@@ -50,7 +50,7 @@ func withLeases(t *testing.T, v *testenv.VaultServer, address, path string) vaul
 func TestDynamicPostgres(t *testing.T) {
 	t.Parallel()
 	v := testenv.Vault(t)
-	server := testenv.NewPostgres(t, testenv.PG{})
+	server := testenv.NewPostgres(t, testenv.PG{AnyRole: true})
 	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "1h", MaxTTL: "2h"})
 	user, password := path+"#username", path+"#password"
 	fault := newFault(t, v.Address())
@@ -106,11 +106,47 @@ func TestDynamicPostgres(t *testing.T) {
 	}
 }
 
+// A lease under doubt is given out again if Vault still has it, and no other
+// account is made.
+func TestDoubtedLease(t *testing.T) {
+	t.Parallel()
+	v := testenv.Vault(t)
+	server := testenv.NewPostgres(t, testenv.PG{AnyRole: true})
+	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "1h", MaxTTL: "2h"})
+	fault := newFault(t, v.Address())
+	s := open(t, withLeases(t, v, fault.URL, path))
+	id := path + "#username"
+	fetch := func() (account, lease string) {
+		leases, err := s.Fetch(t.Context(), []string{id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(leases[id].Value.Bytes()), leases[id].ID
+	}
+	first, lease := fetch()
+	for range 10 {
+		s.Provider.(provider.LeaseChecker).Doubted(lease)
+		if account, _ := fetch(); account != first {
+			t.Fatalf("another account, %s", account)
+		}
+	}
+	if n := fault.count("sys/leases/lookup"); n < 2 || n > 5*10 || accounts(t, server) != 1 {
+		t.Errorf("%d questions, %d accounts", n, accounts(t, server))
+	}
+	v.Write(t, "sys/leases/revoke-prefix/"+path, nil)
+	s.eventually("the account to go", func() bool { return accounts(t, server) == 0 })
+	s.eventually("another account", func() bool {
+		s.Provider.(provider.LeaseChecker).Doubted(lease)
+		account, _ := fetch()
+		return account != first
+	})
+}
+
 // A token of our own takes its leases along when it is revoked.
 func TestDynamicWithLogin(t *testing.T) {
 	t.Parallel()
 	v := testenv.Vault(t)
-	server := testenv.NewPostgres(t, testenv.PG{})
+	server := testenv.NewPostgres(t, testenv.PG{AnyRole: true})
 	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "1h", MaxTTL: "2h"})
 	role, _ := approle(t, v, map[string]any{"token_policies": v.Policy(t, "read "+path), "token_ttl": "1h"})
 	s := open(t, vault.Config{Address: v.Address(), Auth: vault.Auth{AppRole: role}})
@@ -129,7 +165,7 @@ func TestDynamicWithLogin(t *testing.T) {
 func TestLeaseRenewal(t *testing.T) {
 	t.Parallel()
 	v := testenv.Vault(t)
-	server := testenv.NewPostgres(t, testenv.PG{})
+	server := testenv.NewPostgres(t, testenv.PG{AnyRole: true})
 	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "3s", MaxTTL: "8s"})
 	user, password := path+"#username", path+"#password"
 	fault := newFault(t, v.Address())
@@ -161,7 +197,7 @@ func TestLeaseRenewal(t *testing.T) {
 func TestRevokedLease(t *testing.T) {
 	t.Parallel()
 	v := testenv.Vault(t)
-	server := testenv.NewPostgres(t, testenv.PG{})
+	server := testenv.NewPostgres(t, testenv.PG{AnyRole: true})
 	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "3s", MaxTTL: "1h"})
 	s := open(t, withLeases(t, v, v.Address(), path))
 	first, err := s.fetch(path + "#username")
@@ -182,7 +218,7 @@ func TestRevokedLease(t *testing.T) {
 func TestLeaseWithoutVault(t *testing.T) {
 	t.Parallel()
 	v := testenv.Vault(t)
-	server := testenv.Postgres(t, testenv.PG{})
+	server := testenv.Postgres(t, testenv.PG{AnyRole: true})
 	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "6s", MaxTTL: "1h"})
 	fault := newFault(t, v.Address())
 	s := open(t, withLeases(t, v, fault.URL, path))
@@ -212,7 +248,7 @@ func TestLeaseWithoutVault(t *testing.T) {
 func TestManyRejections(t *testing.T) {
 	t.Parallel()
 	v := testenv.Vault(t)
-	server := testenv.NewPostgres(t, testenv.PG{})
+	server := testenv.NewPostgres(t, testenv.PG{AnyRole: true})
 	path := v.PostgresRole(t, server, testenv.VaultRole{TTL: "1h", MaxTTL: "2h"})
 	s := open(t, withLeases(t, v, v.Address(), path))
 	for range 20 {

@@ -141,6 +141,9 @@ func (v *vault) fail(id string, err error) error {
 // Rejected implements provider.LeaseKeeper.
 func (v *vault) Rejected(lease string) { v.leases.reject(lease) }
 
+// Doubted implements provider.LeaseChecker.
+func (v *vault) Doubted(lease string) { v.leases.doubt(lease) }
+
 // Released implements provider.LeaseKeeper. A lease that no new connection
 // wants is renewed all the same, as long as it can be: connections that are
 // open may live on it.
@@ -201,6 +204,7 @@ func (v *vault) document(ctx context.Context, r ref) (document, error) {
 		return document{}, err
 	}
 	defer done()
+	v.leases.settle(ctx, key)
 	if d, ok := v.leases.serve(key); ok { // somebody else has read it
 		return d, nil
 	}
