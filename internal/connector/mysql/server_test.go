@@ -126,7 +126,7 @@ func TestServerFailures(t *testing.T) {
 		"without certificate":  {creds: creds(s, u.X509, "sslmode", "require"), number: 1045, state: "28000", contains: "Access denied for user 'x509'", kind: connector.KindRejected},
 		"locked":               {creds: creds(s, u.Locked), number: 4151, state: "HY000", contains: "this account is locked", kind: connector.KindDenied},
 		"unknown database":     {creds: creds(s, u.Admin), database: "nowhere", number: 1049, state: "42000", contains: "Unknown database 'nowhere'", kind: connector.KindTarget},
-		"forbidden database":   {creds: creds(s, u.Limited), number: 1044, state: "42000", contains: "Access denied for user 'limited'@'%' to database", kind: connector.KindTarget},
+		"forbidden database":   {creds: creds(s, u.Limited), number: 1044, state: "42000", contains: "Access denied for user 'limited'@'%' to database", kind: connector.KindDenied},
 		"no TLS there":         {creds: creds(plain, u.Native, "sslmode", "require"), number: 1105, state: "08S01", contains: "does not offer TLS, which sslmode require demands", kind: connector.KindTLS},
 		"unknown CA":           {creds: creds(s, u.Native, "sslmode", "verify-ca"), number: 1105, state: "08S01", contains: "authority that is not trusted; put the CA's certificate into sslrootcert", kind: connector.KindTLS},
 		"wrong CA":             {creds: creds(s, u.Native, "sslmode", "verify-ca", "sslrootcert", s.CA.OtherCAPEM), number: 1105, state: "08S01", contains: "authority that is not trusted", kind: connector.KindTLS},
