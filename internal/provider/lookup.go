@@ -88,11 +88,11 @@ func (i *Instance) getDown(ctx context.Context, refs []string, o *outage, key st
 	f := i.flights[key]
 	if f == nil || i.fallback(key, o.err, time.Now()) != nil {
 		defer i.mu.Unlock()
+		why := o.failure(time.Now())
 		if i.stuck >= maxStuck {
-			_, _, err := i.join(key, refs)
-			return i.answerStale(key, err)
+			why = i.crowded(refs)
 		}
-		return i.answerStale(key, o.failure(time.Now()))
+		return i.answerStale(key, why)
 	}
 	f.waiters++
 	i.mu.Unlock()
@@ -145,12 +145,17 @@ func (i *Instance) join(key string, refs []string) (f *flight, mine bool, err er
 		return f, false, nil
 	}
 	if i.stuck >= maxStuck {
-		return nil, false, i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
+		return nil, false, i.crowded(refs)
 	}
 	e := i.cache[key]
 	f = &flight{key: key, refs: refs, once: e != nil && time.Now().Before(e.dies)}
 	i.start(f)
 	return f, i.immediate, nil
+}
+
+// crowded is why no other lookup is begun.
+func (i *Instance) crowded(refs []string) error {
+	return i.fail(refs, fmt.Errorf("%d earlier lookups still hang; restart the broker if this does not end", i.stuck), true)
 }
 
 // start begins f, with the mutex held; an immediate provider's is the caller's
