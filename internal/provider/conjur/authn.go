@@ -104,12 +104,16 @@ func (s *session) byJWT(ctx context.Context) (*token, error) {
 }
 
 func (s *session) showJWT(ctx context.Context, jwt secret.Value) (*token, error) {
-	base, host := s.id.AuthnURL, s.id.Login
-	if s.id.JWTServiceID != "" {
-		base, host = s.id.base+"/authn-jwt/"+escape(s.id.JWTServiceID), s.id.JWTHostID
+	address, host := s.id.base+"/authn-jwt/"+escape(s.id.JWTServiceID), s.id.JWTHostID
+	if s.id.JWTServiceID == "" {
+		var err error
+		if address, err = authenticatorURL(s.id.AuthnURL, s.id.base); err != nil {
+			return nil, because("%w", err)
+		}
+		host = s.id.Login
 	}
 	first(&host, s.id.JWTHostID)
-	address := strings.TrimSuffix(base, "/") + "/" + escape(s.id.Account)
+	address += "/" + escape(s.id.Account)
 	if host != "" {
 		address += "/" + escape(host)
 	}

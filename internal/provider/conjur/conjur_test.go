@@ -292,16 +292,18 @@ func TestSettingsAreChecked(t *testing.T) {
 		return c
 	}
 	for want, c := range map[string]Config{
-		"need applianceURL beside them":             {Login: "l", APIKey: k},
-		"must not go to whatever server":            {Account: "acme"},
-		"login and apiKey go together":              full(func(c *Config) { c.Login = "" }),
-		"there is no way to log in: set apiKey":     full(func(c *Config) { c.Login, c.APIKey = "", provider.SecretSetting{} }),
-		"there is more than one way to log in":      full(func(c *Config) { c.TokenFile = "/x" }),
-		"certificate and certFile exclude":          full(func(c *Config) { c.CertFile, c.Certificate = "a", "b" }),
-		"URL of Conjur is none":                     full(func(c *Config) { c.ApplianceURL = "https://u:p@conjur.example" }),
-		"the certificate that is set would protect": full(func(c *Config) { c.ApplianceURL, c.CertFile = "http://conjur.example", "a" }),
-		"authnURL must be that of authn-jwt":        {ApplianceURL: "https://x", AuthnURL: "https://x/authn-oidc/x"},
-		"jwt and jwtFile exclude each other":        {ApplianceURL: "https://x", JWTServiceID: "s", JWT: k, JWTFile: "f"},
+		"need applianceURL beside them":                {Login: "l", APIKey: k},
+		"must not go to whatever server":               {Account: "acme"},
+		"login and apiKey go together":                 full(func(c *Config) { c.Login = "" }),
+		"there is no way to log in: set apiKey":        full(func(c *Config) { c.Login, c.APIKey = "", provider.SecretSetting{} }),
+		"there is more than one way to log in":         full(func(c *Config) { c.TokenFile = "/x" }),
+		"certificate and certFile exclude":             full(func(c *Config) { c.CertFile, c.Certificate = "a", "b" }),
+		"URL of Conjur is none":                        full(func(c *Config) { c.ApplianceURL = "https://u:p@conjur.example" }),
+		"the certificate that is set would protect":    full(func(c *Config) { c.ApplianceURL, c.CertFile = "http://conjur.example", "a" }),
+		"authnURL must be that of authn-jwt":           {ApplianceURL: "https://x", AuthnURL: "https://x/authn-oidc/x"},
+		"authnURL (CONJUR_AUTHN_URL) begins with http": {ApplianceURL: "https://x", AuthnURL: "http://x/authn-jwt/x"},
+		"authnURL (CONJUR_AUTHN_URL) is no URL":        {ApplianceURL: "https://x", AuthnURL: "https://u:p@x/authn-jwt/x"},
+		"jwt and jwtFile exclude each other":           {ApplianceURL: "https://x", JWTServiceID: "s", JWT: k, JWTFile: "f"},
 	} {
 		if _, err := Definition().Build(newWorld(t).setup(c)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -60,7 +60,8 @@ func proxyOf(env environment) func(*url.URL) (*url.URL, error) {
 		first(&v, env.get(strings.ToLower(upper)))
 		return v
 	}
-	c := httpproxy.Config{HTTPProxy: env.get("http_proxy"), HTTPSProxy: either("HTTPS_PROXY"), NoProxy: either("NO_PROXY")}
+	// None for HTTP: it would get keys and secrets to read.
+	c := httpproxy.Config{HTTPSProxy: either("HTTPS_PROXY"), NoProxy: either("NO_PROXY")}
 	return c.ProxyFunc()
 }
 

@@ -3,6 +3,7 @@ package conjur
 import (
 	"context"
 	"crypto/tls"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -372,6 +373,34 @@ func TestCertificates(t *testing.T) {
 	wrong.fails(wrong.with("CONJUR_SSL_CERTIFICATE", ca).open(Config{}), "a", "the certificate of Conjur is not trusted: it is for another host", false)
 	expired, ca := secured(t, testenv.CertExpired)
 	expired.fails(expired.with("CONJUR_SSL_CERTIFICATE", ca).open(Config{}), "a", "the certificate of Conjur is not trusted: it has expired", false)
+}
+
+// A JWT goes to the authenticator with TLS where Conjur has it, and no key
+// that is not encrypted goes through a proxy.
+func TestNothingInTheClear(t *testing.T) {
+	listener, _ := secured(t, testenv.CertECDSA)
+	plain := newWorld(t).without()
+	plain.conjur.SetJWT(jwt)
+	plain.with("CONJUR_APPLIANCE_URL", listener.conjur.URL, "CONJUR_AUTHN_URL", plain.conjur.URL+"/authn-jwt/ci", "CONJUR_AUTHN_LOGIN", "host/ci",
+		"CONJUR_AUTHN_JWT_TOKEN", jwt)
+	plain.fails(plain.open(Config{}), "a", "authnURL (CONJUR_AUTHN_URL) begins with http://", false)
+	plain.with("CONJUR_AUTHN_URL", plain.conjur.URL+"/authn-k8s/ci", "MY_POD_NAME", "p", "MY_POD_NAMESPACE", "n")
+	plain.fails(plain.open(Config{}), "a", "authnURL (CONJUR_AUTHN_URL) begins with http://", false)
+	if n := len(plain.conjur.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	proxied := proxyOf(environment(func(name string) (string, bool) {
+		return map[string]string{"http_proxy": "http://proxy.invalid:3128", "HTTPS_PROXY": "http://proxy.invalid:3128"}[name], true
+	}))
+	for address, want := range map[string]bool{"http://conjur.example/": false, "https://conjur.example/": true} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if through, err := proxied(u); err != nil || (through != nil) != want {
+			t.Errorf("%s: through %v, %v", address, through, err)
+		}
+	}
 }
 
 // The whole of authn-k8s: a request for a certificate, which the double puts

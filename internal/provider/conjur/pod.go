@@ -44,12 +44,16 @@ func (s *session) byPod(ctx context.Context) (*token, error) {
 	if err := s.checkPod(); err != nil {
 		return nil, err
 	}
+	base, err := authenticatorURL(s.id.AuthnURL, s.id.base)
+	if err != nil {
+		return nil, because("%w", err)
+	}
 	if s.pod.client == nil || !time.Now().Before(s.pod.until) {
-		if err := s.inject(ctx); err != nil {
+		if err := s.inject(ctx, base); err != nil {
 			return nil, err
 		}
 	}
-	address := strings.TrimSuffix(s.id.AuthnURL, "/") + "/" + escape(s.id.Account) + "/" + escape(s.id.Login) + "/authenticate"
+	address := base + "/" + escape(s.id.Account) + "/" + escape(s.id.Login) + "/authenticate"
 	t, err := s.ask(ctx, s.pod.client, address, "text/plain", http.NoBody,
 		"Conjur does not accept the pod's certificate; check the annotations of the host and the authenticator's permissions")
 	if isDenied(err) {
@@ -70,7 +74,7 @@ func (s *session) checkPod() error {
 }
 
 // inject asks for a certificate and waits for its file.
-func (s *session) inject(ctx context.Context) error {
+func (s *session) inject(ctx context.Context, base string) error {
 	request, err := s.pod.request(s.id)
 	if err != nil {
 		return because("the certificate request of authn-k8s could not be made")
@@ -81,7 +85,7 @@ func (s *session) inject(ctx context.Context) error {
 	}
 	prefix, _ := splitHost(s.id.Login)
 	const what = "asking for a client certificate"
-	a, err := send(ctx, s.client, http.MethodPost, strings.TrimSuffix(s.id.AuthnURL, "/")+"/inject_client_cert",
+	a, err := send(ctx, s.client, http.MethodPost, base+"/inject_client_cert",
 		map[string]string{"Content-Type": "text/plain", "Host-Id-Prefix": prefix}, strings.NewReader(request))
 	if err != nil {
 		return unreachable(ctx, what, err)

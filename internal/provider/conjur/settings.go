@@ -41,7 +41,11 @@ func (c Config) check() error {
 		return errors.New("account and credentials in settings need applianceURL beside them: they must not go to whatever server the environment names")
 	}
 	if c.ApplianceURL != "" {
-		if _, err := baseURL(c.ApplianceURL, c.Certificate != "" || c.CertFile != ""); err != nil {
+		base, err := baseURL(c.ApplianceURL, c.Certificate != "" || c.CertFile != "")
+		if err != nil {
+			return err
+		}
+		if _, err := authenticatorURL(c.AuthnURL, base); err != nil && kindOf(c.AuthnURL) != "" {
 			return err
 		}
 	}
@@ -103,6 +107,20 @@ func baseURL(text string, certified bool) (string, error) {
 		return "", errors.New("URL of Conjur begins with http://, where the certificate that is set would protect nothing; write https://")
 	}
 	return strings.TrimSuffix(u.String(), "/"), nil
+}
+
+// authenticatorURL is where an authenticator's requests go. They log the broker
+// in, so that they have TLS where Conjur itself has it.
+func authenticatorURL(text, base string) (string, error) {
+	secure := strings.HasPrefix(base, "https://")
+	if secure && strings.HasPrefix(strings.ToLower(text), "http://") {
+		return "", errors.New("authnURL (CONJUR_AUTHN_URL) begins with http://, and Conjur's own URL with https://: what logs the broker in is not sent in the clear; write https://")
+	}
+	address, err := baseURL(text, secure)
+	if err != nil {
+		return "", errors.New("authnURL (CONJUR_AUTHN_URL) is no URL; write one such as https://conjur.example/authn-jwt/broker")
+	}
+	return address, nil
 }
 
 // conjurCloud are the ends of the host names whose API is below /api.
