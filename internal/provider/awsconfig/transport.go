@@ -105,12 +105,17 @@ func (c *connections) client() *awshttp.BuildableClient {
 	})
 }
 
-// proxy is the environment's. It is also the one place that sees a redirected
+// proxy is the environment's, for what is encrypted: the credentials that an
+// instance's or a container's endpoint gives over HTTP are not for a proxy to
+// read. It is also the one place that sees a redirected
 // request before it is sent: a redirect could take a token or a signed request
 // to another host.
 func proxy(r *http.Request) (*url.URL, error) {
 	if r.Response != nil {
 		return nil, errRedirect
+	}
+	if r.URL.Scheme != "https" {
+		return nil, nil
 	}
 	return http.ProxyFromEnvironment(r)
 }
