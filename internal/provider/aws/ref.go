@@ -14,6 +14,9 @@ import (
 // maxSecretID is what the service accepts.
 const maxSecretID = 2048
 
+// currentStage is what the service reads where nothing else is said.
+const currentStage = "AWSCURRENT"
+
 // version is what one call of GetSecretValue reads.
 type version struct {
 	secret string // name or ARN
@@ -94,7 +97,9 @@ func (r *ref) readQuery(query string) error {
 	}
 	switch key {
 	case "stage":
-		r.stage = value
+		if value != currentStage { // as without it, so that it is read together with ids that leave it out
+			r.stage = value
+		}
 	case "version":
 		r.id = value
 	default:

@@ -14,6 +14,7 @@ func TestParse(t *testing.T) {
 		"db#password":                         {version: version{secret: "db"}, field: "password"},
 		"db#a.b#c":                            {version: version{secret: "db"}, field: "a.b#c"},
 		"db?stage=AWSPREVIOUS":                {version: version{secret: "db", stage: "AWSPREVIOUS"}},
+		"db?stage=AWSCURRENT#x":               {version: version{secret: "db"}, field: "x"},
 		"db?stage=a%20b%26#x":                 {},
 		"db?stage=a+b#x":                      {version: version{secret: "db", stage: "a+b"}, field: "x"},
 		"db?version=1a2b#x":                   {version: version{secret: "db", id: "1a2b"}, field: "x"},
