@@ -68,12 +68,7 @@ func cleanToken(b []byte) (secret.Value, error) {
 // readFile reads a regular file of at most limit bytes. Its errors name the
 // path once and nothing of the content.
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, bare(err))
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path) // before it is opened: that would wait for a named pipe's writer
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", path, bare(err))
@@ -82,6 +77,11 @@ func readFile(path string, limit int64) ([]byte, error) {
 	case info.Size() > limit:
 		return nil, fmt.Errorf("reading %s: it has more than %d bytes", path, limit)
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, bare(err))
+	}
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, bare(err))

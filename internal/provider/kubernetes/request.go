@@ -162,7 +162,11 @@ func connectError(ctx context.Context, err error) error {
 	if errors.Is(err, errTooLarge) {
 		return err
 	}
-	return transientError{fmt.Errorf("asking the API server: %w", err)}
+	if e, ok := errors.AsType[net.Error](err); ok {
+		return transientError{fmt.Errorf("asking the API server: %w", e)}
+	}
+	// What is left may quote what came, from the server or a proxy.
+	return transientError{errors.New("asking the API server: the connection broke, or what came is no HTTP")}
 }
 
 // statusError says what to do about a status. Of the answer's text nothing is

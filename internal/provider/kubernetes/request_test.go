@@ -186,6 +186,29 @@ func TestBrokenAnswers(t *testing.T) {
 		"f10, f11, f12, f13, f14, f15, f16, f17, f18, f19, and 10 more", false)
 }
 
+// A server that gives the token back does not get it into an error, wherever
+// in the answer it stands.
+func TestAnswersThatAreNoHTTP(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	var text atomic.Value
+	d := newDouble(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, strings.ReplaceAll(text.Load().(string), "TOKEN", r.Header.Get("Authorization")))
+	})
+	for _, answer := range []string{
+		"TOKEN\r\n\r\n", "HTTP/1.1 TOKEN\r\n\r\n", ok + "X-Token TOKEN\r\n\r\n",
+		ok + "Content-Length: TOKEN\r\n\r\n", ok + "Transfer-Encoding: TOKEN\r\n\r\n",
+	} {
+		text.Store(answer)
+		check(t, d.provider, "db#password", "asking the API server: the connection broke, or what came is no HTTP", true)
+	}
+}
+
 // A token that was replaced while the lookup was under way is read once more;
 // one that stays the same is not tried twice.
 func TestTokenIsReadAgain(t *testing.T) {

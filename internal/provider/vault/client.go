@@ -93,6 +93,7 @@ func (c *client) write(ctx context.Context, token secret.Value, path string, fie
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
+	defer clear(body) // the transport has a copy of its own
 	resp, err := c.api.Logical().WriteRawWithContext(withToken(ctx, token), path, body)
 	return understand(resp, err)
 }

@@ -102,7 +102,11 @@ func unanswered(err error) error {
 	if why := tlsReason(err); why != "" {
 		return &failure{text: why, cause: err}
 	}
-	return &failure{text: "cannot reach the server", cause: err, transient: true}
+	if e, ok := errors.AsType[net.Error](err); ok {
+		return &failure{text: "cannot reach the server", cause: e, transient: true}
+	}
+	// What is left may quote what came, from the server or a proxy.
+	return &failure{text: "cannot reach the server: the connection broke, or what came is no HTTP", transient: true}
 }
 
 func tlsReason(err error) string {

@@ -135,14 +135,15 @@ func (p plain) Get(context.Context) (secret.Value, error) { return secret.Copy(s
 type inFile string
 
 func (f inFile) Get(context.Context) (secret.Value, error) {
+	// Before it is opened: that would wait for a named pipe's writer.
+	if info, err := os.Stat(string(f)); err == nil && !info.Mode().IsRegular() {
+		return secret.Value{}, fmt.Errorf("%s is not a regular file", string(f))
+	}
 	file, err := os.Open(string(f))
 	if err != nil {
 		return secret.Value{}, err
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return secret.Value{}, fmt.Errorf("%s is not a regular file", string(f))
-	}
 	b, err := io.ReadAll(io.LimitReader(file, maxToken+1))
 	v := secret.New(b)
 	if err == nil && len(b) > maxToken {

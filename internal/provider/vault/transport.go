@@ -126,7 +126,7 @@ func tlsConfig(c connection) (*tls.Config, error) {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
 			if err != nil {
-				return nil, fmt.Errorf("client certificate %s: %w", c.ClientCert, err)
+				return nil, &failure{text: "client certificate " + c.ClientCert, cause: err, transient: true}
 			}
 			return &pair, nil
 		}
