@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -460,5 +461,63 @@ func TestHTTPSClients(t *testing.T) {
 				t.Errorf("without the CA: %s", out)
 			}
 		})
+	}
+}
+
+// A client secret is replaced at the authorisation server and in the file that
+// the broker has cached: the next request fetches both anew.
+func TestRotatedClientSecret(t *testing.T) {
+	var accepted, current atomic.Value
+	accepted.Store("first-client-secret")
+	current.Store("token-1")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/token" {
+			if r.Header.Get("Authorization") != "Bearer "+current.Load().(string) {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			_, _ = io.WriteString(w, "authenticated")
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if _, password, _ := r.BasicAuth(); password != accepted.Load().(string) {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":"invalid_client"}`)
+			return
+		}
+		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, current.Load())
+	}))
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	r := httpBroker(t, "oauth2", fmt.Sprintf("{ hosts: [%q], tokenURL: %q }", address, server.URL+"/token"),
+		"clientId: broker", "clientSecret: { from: cached, get: "+filepath.Join(os.TempDir(), "unused")+" }")
+	file := filepath.Join(r.dir, "client-secret")
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(strings.Replace(string(text), filepath.Join(os.TempDir(), "unused"), file, 1) + "providers:\n  cached: { type: file, cache: 1h }\n")
+	rotate := func(secret string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate("first-client-secret")
+	r.serve()
+	client := r.client(nil)
+	if status, body := get(t, client, server.URL+"/api"); status != http.StatusOK || body != "authenticated" {
+		t.Fatalf("%d %s", status, body)
+	}
+	accepted.Store("second-client-secret")
+	current.Store("token-2")
+	rotate("second-client-secret")
+	if status, body := get(t, client, server.URL+"/api"); status != http.StatusOK || body != "authenticated" {
+		t.Errorf("after the rotation: %d %s", status, body)
+	}
+	for _, leak := range []string{"first-client-secret", "second-client-secret", "token-1", "token-2"} {
+		if r.log.has(leak) {
+			t.Errorf("%s is in the log", leak)
+		}
 	}
 }

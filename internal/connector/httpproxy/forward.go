@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
 	"secretless/internal/secret"
 )
@@ -84,13 +85,29 @@ func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool
 }
 
 // authenticated resolves the credentials and adds them to out, bounded by the
-// time to connect: the client waits. The caller wipes the set.
+// time to connect: the client waits. What a token endpoint refused may have been
+// replaced since it was cached: then it is fetched and tried once more. The
+// caller wipes the set.
 func (x *exchange) authenticated(ctx context.Context, out *http.Request) (*auth.Request, *secret.Set, error) {
 	if t := x.stage.session.ConnectTimeout; t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t)
 		defer cancel()
 	}
+	r, set, err := x.authenticateOnce(ctx, out)
+	if connector.KindOf(err) == connector.KindRejected && x.stale(set) {
+		set.Wipe()
+		r, set, err = x.authenticateOnce(ctx, out)
+	}
+	if err != nil {
+		set.Wipe()
+		return nil, nil, err
+	}
+	return r, set, nil
+}
+
+// authenticateOnce returns the set with the error of an authenticator.
+func (x *exchange) authenticateOnce(ctx context.Context, out *http.Request) (*auth.Request, *secret.Set, error) {
 	set, err := x.bound.secrets(ctx, x.stage.session)
 	if err != nil {
 		return nil, nil, err
@@ -99,11 +116,7 @@ func (x *exchange) authenticated(ctx context.Context, out *http.Request) (*auth.
 	if x.bound.service.redact {
 		r.Identity()
 	}
-	if err := x.bound.service.authenticator.Authenticate(ctx, r); err != nil {
-		set.Wipe()
-		return nil, nil, err
-	}
-	return r, set, nil
+	return r, set, x.bound.service.authenticator.Authenticate(ctx, r)
 }
 
 // renew lets go of credentials that the target answered 401 to, and says
@@ -113,9 +126,13 @@ func (x *exchange) renew(ctx context.Context, r *auth.Request, set *secret.Set) 
 	if s.renewer != nil && s.renewer.Renew(ctx, r) {
 		return true
 	}
-	// A 401 may be about what the client asked for: not each of them is worth
-	// a lookup.
-	return s.refresh.allow(time.Now()) && x.bound.credentials(x.stage.session).Drop(set)
+	return x.stale(set)
+}
+
+// stale drops cached credentials. A 401 may be about what the client asked for:
+// not each of them is worth a lookup.
+func (x *exchange) stale(set *secret.Set) bool {
+	return x.bound.service.refresh.allow(time.Now()) && x.bound.credentials(x.stage.session).Drop(set)
 }
 
 // refreshEvery is how often a service's credentials are dropped after a 401.
