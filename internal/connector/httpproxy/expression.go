@@ -161,8 +161,9 @@ func sampleOf(n *syntax.Regexp) []string {
 		out := []string{""}
 		for _, sub := range n.Sub {
 			var next []string
+			tails := sampleOf(sub)
 			for _, head := range out {
-				for _, tail := range sampleOf(sub) {
+				for _, tail := range tails {
 					next = append(next, head+tail)
 				}
 			}
