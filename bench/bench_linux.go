@@ -100,7 +100,11 @@ func (b *bench) contenders(ctx context.Context, l load) (all []contender, failed
 	}
 	all = []contender{{name: direct, endpoint: target.direct(l.way)}}
 	failed = map[string]error{}
-	for _, r := range slices.Concat(b.relays, l.relays) {
+	carriers := l.relays
+	if !l.alone {
+		carriers = slices.Concat(b.relays, l.relays)
+	}
+	for _, r := range carriers {
 		if !r.carries(target.target(l.encrypted)) {
 			continue
 		}
@@ -135,7 +139,7 @@ func (b *bench) compare(ctx context.Context, l load) (comparison, error) {
 		}
 	}
 	result := l.comparison
-	for _, name := range []string{direct, broker, haproxy, nginx, pgbouncer, sshJump} {
+	for _, name := range []string{direct, broker, unmatched, haproxy, nginx, pgbouncer, sshJump} {
 		if s := measured[name]; s != nil {
 			result.series = append(result.series, *s)
 		}

@@ -27,6 +27,9 @@ type endpoint struct {
 	database  string
 	encrypted bool // the client opens TLS, and verifies nothing
 	jump      bool // an SSH server that the client goes through with ssh -W
+	// What HTTP clients ask for by a URL, and through whom; empty for directly.
+	targetPort int
+	through    string
 }
 
 // network and address are for net.Dial.

@@ -18,6 +18,7 @@ type load struct {
 	quick bool // part of a quick run
 	// relays are compared beside those that every load has.
 	relays []relay
+	alone  bool // there are no others than relays
 	run    func(context.Context, endpoint) (outcome, error)
 }
 

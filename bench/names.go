@@ -63,3 +63,28 @@ func loadName(what, network string, encrypted bool) string {
 	}
 	return fmt.Sprintf("%s, %s", what, network)
 }
+
+// httpVersion is what an HTTP client speaks, to the target and to relays.
+type httpVersion struct{ encrypted, h2 bool }
+
+func (v httpVersion) String() string {
+	switch {
+	case v.h2:
+		return "https, h2"
+	case v.encrypted:
+		return "https, HTTP/1.1"
+	default:
+		return "http, HTTP/1.1"
+	}
+}
+
+func httpSmallName(v httpVersion) string { return "http 1 KiB, " + v.String() }
+
+func httpHalfName(v httpVersion) string { return "http half load, " + v.String() }
+
+func httpBulkName(v httpVersion, upload bool) string {
+	if upload {
+		return "http 100 MiB to the target, " + v.String()
+	}
+	return "http 100 MiB from the target, " + v.String()
+}

@@ -21,6 +21,7 @@ type target struct {
 	// credentials are the broker's by name, where they are not those of a
 	// database.
 	credentials map[string]string
+	certificate string // a file with what to trust, where that is verified
 }
 
 // relay is one kind of proxy and how to run it. Every process has one target
@@ -34,6 +35,8 @@ type relay struct {
 	logsIn bool
 	// only, if set, is the only protocol that it speaks.
 	only string
+	// https says that clients speak TLS as well where the target does.
+	https bool
 	// tcpOnly says that it listens on no unix socket.
 	tcpOnly bool
 	// uncounted says that its CPU time cannot be read: it is spent by
@@ -144,7 +147,10 @@ func (f *fleet) start(ctx context.Context, r relay, t target) (*instance, error)
 // endpoint is where the relay's clients connect. TLS, where there is any, is
 // between the relay and the target.
 func (i *instance) endpoint(network string) endpoint {
-	e := endpoint{port: i.port, user: benchUser, database: benchDatabase, jump: i.name == sshJump}
+	e := endpoint{
+		port: i.port, user: benchUser, database: benchDatabase, jump: i.name == sshJump,
+		targetPort: i.target.port, encrypted: i.target.encrypted && i.relay.https, through: i.name,
+	}
 	if network == "unix" {
 		e.socket = i.socket()
 	}

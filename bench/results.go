@@ -9,6 +9,7 @@ import (
 const (
 	direct    = "direct"
 	broker    = "broker"
+	unmatched = "broker, no match" // no service matches: no credential is added
 	haproxy   = "HAProxy"
 	nginx     = "nginx"
 	pgbouncer = "PgBouncer"
