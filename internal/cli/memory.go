@@ -22,10 +22,12 @@ const (
 )
 
 // tuneMemory sets the collector's pace unless the environment does.
-func tuneMemory(env Env) {
-	if _, ok := env.LookupEnv("GOGC"); !ok {
-		debug.SetGCPercent(gcPercent)
+func tuneMemory(env Env) *pacer {
+	if _, ok := env.LookupEnv("GOGC"); ok {
+		return &pacer{}
 	}
+	debug.SetGCPercent(gcPercent)
+	return &pacer{percent: gcPercent}
 }
 
 // trimmer gives back to the system what a burst of logins has left behind:

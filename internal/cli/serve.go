@@ -57,18 +57,18 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	tuneMemory(env)
+	pace := tuneMemory(env)
 	signals, stop := env.Notify(lifecycleSignals()...)
 	defer stop()
 	p, err := start(ctx, env, o, log)
 	if err != nil {
 		return err
 	}
-	return p.run(ctx, signals)
+	return p.run(ctx, signals, pace)
 }
 
 // run is the main loop: reloads one after the other until a signal says stop.
-func (p *process) run(ctx context.Context, signals <-chan os.Signal) error {
+func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer) error {
 	watchCtx, endWatch := context.WithCancel(ctx)
 	defer endWatch()
 	var changes <-chan struct{}
@@ -82,6 +82,7 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal) error {
 		select {
 		case <-looks.C:
 			memory.look(p.broker.Status())
+			pace.look()
 		case <-ctx.Done():
 			return p.stop(signals, "context ended")
 		case _, ok := <-changes:
