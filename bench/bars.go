@@ -57,6 +57,8 @@ func bars(r results) []bar {
 	for _, upload := range []bool{true, false} {
 		all = append(all, peerBar(r, loadName(scpName(upload), "tcp", false), "≥ 0.6 × direct", 0.6, []string{direct}))
 	}
+	all = append(all, peerBar(r, httpSmallName(httpVersion{}), "≥ 0.8 × nginx, one core each", 0.8, []string{nginx}))
+	all = append(all, addedBar(r, httpHalfName(httpVersion{})), memoryBar(r))
 	for _, held := range []int{1000, 5000} {
 		all = append(all, idleBar(r, held))
 	}
@@ -138,6 +140,49 @@ func startBar(r results) bar {
 			result.met = median(row.accepted) < 50*time.Millisecond
 			result.measured = milliseconds(median(row.accepted)) + " ms"
 		}
+	}
+	return result
+}
+
+// addedBar is about what the broker adds to the 99th percentile of direct, the
+// median of the rounds.
+func addedBar(r results, name string) bar {
+	result := bar{what: name + ": added to the 99th percentile", asked: "≤ 1 ms"}
+	c, _ := r.find(name)
+	ours, ok := c.find(broker)
+	theirs, found := c.find(direct)
+	if !ok || !found {
+		return result
+	}
+	base := map[int]time.Duration{}
+	for _, s := range theirs.samples {
+		base[s.round] = s.latency.p99
+	}
+	var added []time.Duration
+	for _, s := range ours.samples {
+		if without, ok := base[s.round]; ok {
+			added = append(added, s.latency.p99-without)
+		}
+	}
+	result.known = len(added) > 0
+	result.met = median(added) <= time.Millisecond
+	result.measured = fmt.Sprintf("%.2f ms", float64(median(added))/float64(time.Millisecond))
+	return result
+}
+
+// memoryBar is about the connector that needs the most.
+func memoryBar(r results) bar {
+	result := bar{what: "http memory while 1 GiB streams both ways", asked: "< 64 MiB through every connector", met: true}
+	worst := memoryRow{}
+	for _, m := range r.memory {
+		result.known = true
+		result.met = result.met && m.failure == "" && m.peakKiB < 64<<10
+		if m.peakKiB > worst.peakKiB {
+			worst = m
+		}
+	}
+	if result.known {
+		result.measured = fmt.Sprintf("%.1f MiB (%s)", worst.peakKiB/1024, worst.name)
 	}
 	return result
 }

@@ -88,3 +88,37 @@ func TestStartBarIsStrict(t *testing.T) {
 		t.Errorf("exactly 50 ms: %s", got.verdict())
 	}
 }
+
+func TestHTTPBars(t *testing.T) {
+	small, half := httpSmallName(httpVersion{}), httpHalfName(httpVersion{})
+	late := func(contender string, p99 ...time.Duration) series {
+		s := series{contender: contender}
+		for round, one := range p99 {
+			s.samples = append(s.samples, sample{round: round, rate: 1, latency: latency{p99: one}})
+		}
+		return s
+	}
+	r := results{
+		comparisons: []comparison{
+			{name: small, unit: requests(), series: []series{rates(direct, 300, 300), rates(broker, 79, 81), rates(nginx, 100, 100)}},
+			{name: half, unit: requests(), series: []series{
+				late(direct, 1*time.Millisecond, 9*time.Millisecond), late(broker, 2*time.Millisecond, 10*time.Millisecond),
+			}},
+		},
+		memory: []memoryRow{{name: "a", peakKiB: 20 << 10}, {name: "b", peakKiB: 64 << 10}},
+	}
+	memory := "http memory while 1 GiB streams both ways"
+	for _, test := range []struct{ what, measured, verdict string }{
+		{small, "0.80 × nginx", "met"},
+		{half + ": added to the 99th percentile", "1.00 ms", "met"},
+		{memory, "64.0 MiB (b)", "**not met**"},
+	} {
+		if got := findBar(t, r, test.what); got.measured != test.measured || got.verdict() != test.verdict {
+			t.Errorf("%s: %q, %s, want %q, %s", test.what, got.measured, got.verdict(), test.measured, test.verdict)
+		}
+	}
+	r.memory = []memoryRow{{name: "a", failure: "it broke"}}
+	if got := findBar(t, r, memory); got.verdict() != "**not met**" {
+		t.Errorf("a connector that failed: %s", got.verdict())
+	}
+}

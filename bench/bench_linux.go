@@ -65,11 +65,15 @@ func (b *bench) open() error {
 // installed copies a program to where the account can execute it: a checkout is
 // often its owner's alone.
 func (b *bench) installed(program string) (string, error) {
+	return installedIn(b.dir, program)
+}
+
+func installedIn(dir, program string) (string, error) {
 	binary, err := os.ReadFile(program)
 	if err != nil {
 		return "", fmt.Errorf("copying a program: %w; script/bench builds it", err)
 	}
-	copied := filepath.Join(b.dir, filepath.Base(program))
+	copied := filepath.Join(dir, filepath.Base(program))
 	if err := os.WriteFile(copied, binary, 0o755); err != nil {
 		return "", fmt.Errorf("copying a program: %w", err)
 	}
@@ -139,7 +143,7 @@ func (b *bench) compare(ctx context.Context, l load) (comparison, error) {
 		}
 	}
 	result := l.comparison
-	for _, name := range []string{direct, broker, unmatched, haproxy, nginx, pgbouncer, sshJump} {
+	for _, name := range []string{direct, broker, unmatched, bareProxy, haproxy, nginx, pgbouncer, sshJump} {
 		if s := measured[name]; s != nil {
 			result.series = append(result.series, *s)
 		}

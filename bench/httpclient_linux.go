@@ -36,7 +36,7 @@ func (c httpClient) origin() string {
 // proxied says whether the client knows that there is a proxy. In front of an
 // https target nginx is a server with a certificate of its own.
 func (c httpClient) proxied() bool {
-	return c.through != "" && !(c.through == nginx && c.encrypted)
+	return c.through != "" && (c.through != nginx || !c.encrypted)
 }
 
 // authorization is the client's own where nothing adds one.

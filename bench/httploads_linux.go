@@ -22,10 +22,6 @@ const (
 	httpClients   = 32
 )
 
-func requests() unit {
-	return unit{rate: "requests/s", cost: "CPU s / 100k", rateDivisor: 1, costScale: 1e5}
-}
-
 // httpVersions are those of the client's connection: HTTP/2 needs TLS.
 func httpVersions() []httpVersion {
 	return []httpVersion{{}, {encrypted: true}, {encrypted: true, h2: true}}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ func httpRelays(b *bench) []relay {
 		switch r.name {
 		case broker:
 			all = append(all, brokerOf(r.program, broker, basicAuthService(true)), brokerOf(r.program, unmatched, basicAuthService(false)))
+			all = append(all, relay{name: bareProxy, tcpOnly: true, prepare: prepareBareProxy})
 		case nginx:
 			all = append(all, relay{name: nginx, program: r.program, logsIn: true, https: true, tcpOnly: true, prepare: prepareHTTPNginx})
 		}
@@ -80,6 +82,17 @@ state: %s
 		}
 	}
 	return onOneCore(launch{args: []string{r.program, "serve", "-f", path}, env: env, end: syscall.SIGTERM}), nil
+}
+
+// prepareBareProxy runs this program once more, see serveBareProxy.
+func prepareBareProxy(_ relay, _ account, at place, t target) (launch, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return launch{}, err
+	}
+	program, err := installedIn(at.dir, self)
+	listen, to := net.JoinHostPort(loopback, strconv.Itoa(at.port)), net.JoinHostPort(loopback, strconv.Itoa(t.port))
+	return onOneCore(launch{args: []string{program, bareProxyFlag, listen, to}, end: syscall.SIGKILL}), err
 }
 
 // prepareHTTPNginx makes nginx add the same credential. Its target is fixed,

@@ -22,6 +22,7 @@ type target struct {
 	// database.
 	credentials map[string]string
 	certificate string // a file with what to trust, where that is verified
+	tokenPort   int    // of an OAuth2 server, where the broker needs one
 }
 
 // relay is one kind of proxy and how to run it. Every process has one target

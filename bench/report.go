@@ -34,6 +34,7 @@ func render(r results) string {
 	}
 	renderIdle(&b, r.idle, r.left)
 	renderStarts(&b, r.starts)
+	renderMemory(&b, r.memory)
 	renderFailures(&b, r.failures())
 	return b.String()
 }
@@ -146,6 +147,21 @@ func renderStarts(b *strings.Builder, starts []startRow) {
 		})
 	}
 	table(b, "Start-up, from exec", []string{"program", "first connection accepted, ms, median", "min–max", "first PostgreSQL handshake finished, ms, median"}, rows)
+}
+
+func renderMemory(b *strings.Builder, memory []memoryRow) {
+	var rows [][]string
+	for _, m := range memory {
+		if m.failure != "" {
+			continue
+		}
+		upload := "1 GiB"
+		if m.refused {
+			upload = "refused with 413"
+		}
+		rows = append(rows, []string{m.name, upload, "1 GiB", fmt.Sprintf("%.1f", m.seconds), figure(m.peakKiB / 1024)})
+	}
+	table(b, "HTTP: memory of the broker while bodies stream both ways at once", []string{"connector", "upload", "download", "seconds", "peak RSS MiB"}, rows)
 }
 
 func renderFailures(b *strings.Builder, failures []string) {

@@ -10,6 +10,7 @@ const (
 	direct    = "direct"
 	broker    = "broker"
 	unmatched = "broker, no match" // no service matches: no credential is added
+	bareProxy = "net/http alone"   // Go's reverse proxy and nothing else: what the broker is built on
 	haproxy   = "HAProxy"
 	nginx     = "nginx"
 	pgbouncer = "PgBouncer"
@@ -27,6 +28,10 @@ type unit struct {
 
 func transactions() unit {
 	return unit{rate: "TPS", cost: "CPU s / 100k", rateDivisor: 1, costScale: 1e5}
+}
+
+func requests() unit {
+	return unit{rate: "requests/s", cost: "CPU s / 100k", rateDivisor: 1, costScale: 1e5}
 }
 
 func volume() unit {
@@ -111,6 +116,15 @@ type startRow struct {
 	failure   string
 }
 
+// memoryRow is the broker's peak while a body streamed each way.
+type memoryRow struct {
+	name    string
+	peakKiB float64
+	seconds float64
+	refused bool // the upload, as it must be
+	failure string
+}
+
 // fact is one line of the machine's description.
 type fact struct{ name, value string }
 
@@ -127,6 +141,7 @@ type results struct {
 	idle        []idleRow
 	left        []leftRow
 	starts      []startRow
+	memory      []memoryRow
 }
 
 // find returns the comparison of that name.
@@ -157,6 +172,9 @@ func (r results) failures() []string {
 	}
 	for _, s := range r.starts {
 		add("startup", s.contender, s.failure)
+	}
+	for _, m := range r.memory {
+		add("http memory", m.name, m.failure)
 	}
 	return all
 }

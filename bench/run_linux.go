@@ -13,6 +13,9 @@ import (
 
 // run measures what the arguments ask for and writes the report.
 func run(args []string) error {
+	if len(args) == 3 && args[0] == bareProxyFlag {
+		return serveBareProxy(args[1], args[2])
+	}
 	o, err := parseOptions(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -55,6 +58,9 @@ func (b *bench) measure(ctx context.Context) (results, error) {
 	}
 	if b.options.wants("idle") {
 		r.idle, r.left = b.idle(ctx)
+	}
+	if b.options.wants(memoryLoad) {
+		r.memory = b.memory(ctx)
 	}
 	r.facts = b.machine(ctx)
 	return r, context.Cause(ctx)
