@@ -1,5 +1,5 @@
 // Command bench measures the broker beside a direct connection, HAProxy, nginx
-// and PgBouncer, with PostgreSQL, MySQL and SQL Server behind them, and writes
+// and PgBouncer, with servers of every protocol behind them, and writes
 // what it found into docs/performance.md. Start it with script/bench, which
 // installs and builds what it needs.
 package main
