@@ -131,6 +131,25 @@ func (p *PKI) Server(t testing.TB, kind Cert) KeyPair {
 	return pair
 }
 
+// ServerFor makes a certificate for these names and IP addresses.
+func (p *PKI) ServerFor(t testing.TB, hosts ...string) KeyPair {
+	t.Helper()
+	tmpl := template509(hosts[0], time.Now().Add(24*time.Hour))
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
+			continue
+		}
+		tmpl.DNSNames = append(tmpl.DNSNames, h)
+	}
+	pair, err := p.issue(tmpl, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
 func (p *PKI) server(kind Cert) (KeyPair, error) {
 	until := time.Now().Add(24 * time.Hour)
 	if kind == CertExpired {

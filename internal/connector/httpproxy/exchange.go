@@ -25,6 +25,7 @@ type exchange struct {
 	bound     bound  // zero for requests without a service
 	upgrading string // the protocol that the client wants to change to
 	body      *clientBody
+	informer  *informer
 	answered  bool // the head of the answer was written
 	status    int
 	toClient  int64
@@ -102,7 +103,7 @@ func (x *exchange) outgoing(ctx context.Context, keep bool) *http.Request {
 	u := *x.r.URL
 	out := &http.Request{
 		Method: x.r.Method, URL: &u, Header: h, ContentLength: x.r.ContentLength,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Trailer: x.r.Trailer,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Trailer: x.announced(),
 	}
 	if x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody {
 		if x.body == nil {
@@ -111,6 +112,7 @@ func (x *exchange) outgoing(ctx context.Context, keep bool) *http.Request {
 				_ = x.rc.EnableFullDuplex() // a target may answer while it reads
 			}
 		}
+		x.body.trailer, x.body.came = out.Trailer, x.r.Trailer
 		out.Body = x.body
 	}
 	return out.WithContext(ctx)
@@ -124,12 +126,33 @@ type clientBody struct {
 	read   atomic.Int64
 	ended  atomic.Bool
 	failed atomic.Bool
+	// trailer gets those of came that are among its keys, at the end.
+	trailer, came http.Header
+}
+
+// announced are the names of the trailers that the request says it will have.
+// Others are not passed on: what was added to the header replaces only these.
+func (x *exchange) announced() http.Header {
+	if len(x.r.Trailer) == 0 {
+		return nil
+	}
+	t := http.Header{}
+	for name := range x.r.Trailer {
+		t[name] = nil
+	}
+	removeHopByHop(t)
+	return t
 }
 
 // Read reads from the client.
 func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	total := b.read.Add(int64(n))
+	if err == io.EOF {
+		for name := range b.trailer {
+			b.trailer[name] = b.came[name]
+		}
+	}
 	switch {
 	case err == io.EOF, b.left >= 0 && total >= b.left:
 		b.ended.Store(true)

@@ -18,6 +18,10 @@ import (
 // withCredential sends the request to the origin that its service is bound to.
 func (x *exchange) withCredential() {
 	s, to := x.bound.service, x.bound.to
+	if x.r.Method == http.MethodTrace || x.r.Method == "TRACK" {
+		x.tell(refusal(http.StatusMethodNotAllowed, "%s asks the target to repeat the request, which has the credential in it", x.r.Method))
+		return
+	}
 	if !to.Secure() && !s.allowPlaintext && !isLocal(to) {
 		x.tell(refusal(http.StatusForbidden, "refusing to send the credential unencrypted to %s; set forceSSL: true to reach the target over https, or allowPlaintext: true", to))
 		return
@@ -30,13 +34,21 @@ func (x *exchange) withCredential() {
 		defer x.record()
 	}
 	ctx, trace := x.informing()
-	resp, r, err := x.attempt(ctx, x.outgoing(ctx, true), true)
+	out := x.outgoing(ctx, true)
+	if out.Body != nil && s.redact {
+		out.Header.Del("Range") // could not be asked for again without it
+	}
+	resp, r, err := x.attempt(ctx, out, true)
 	if err == nil && r == nil { // rejected, and there is something better
 		again := x.outgoing(ctx, true)
 		if read := resp.sent; read != nil {
 			again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(read)), int64(len(read))
 		}
 		resp, r, err = x.attempt(ctx, again, false)
+	}
+	if err == nil && s.redact && isPiece(resp.Response) {
+		_ = resp.Body.Close()
+		resp, r, err = x.attempt(ctx, x.whole(ctx), false)
 	}
 	trace.stop()
 	if err != nil {
@@ -48,6 +60,16 @@ func (x *exchange) withCredential() {
 		hidden = nil
 	}
 	x.respond(resp.Response, hidden)
+}
+
+// whole is the request without its range. A client could ask for a text that
+// repeats the credential piece by piece, so that no piece holds all of it; a
+// server may always answer with the whole.
+func (x *exchange) whole(ctx context.Context) *http.Request {
+	out := x.outgoing(ctx, true)
+	out.Header.Del("Range")
+	out.Header.Del("If-Range")
+	return out
 }
 
 // reply is what an attempt ended with; sent is the body that went out, where it
@@ -71,6 +93,9 @@ func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool
 		return nil, nil, err
 	}
 	defer set.Wipe()
+	if x.bound.service.redact {
+		x.informer.hide(r.Hidden())
+	}
 	resp, err := x.connector.running.Load().pools[x.bound.service].send(r, isGRPC(x.r))
 	if err != nil {
 		return nil, nil, targetError{err}
@@ -112,6 +137,7 @@ func (x *exchange) authenticateOnce(ctx context.Context, out *http.Request) (*au
 	if err != nil {
 		return nil, nil, err
 	}
+	x.bound.service.removeOverrides(out.Header)
 	r := x.bound.request(out, set)
 	if x.bound.service.redact {
 		r.Identity()
@@ -184,13 +210,15 @@ func (x *exchange) failed(err error) {
 
 // informer passes 1xx answers on, from a goroutine of the transport.
 type informer struct {
-	x    *exchange
-	mu   sync.Mutex
-	over bool
+	x      *exchange
+	mu     sync.Mutex
+	over   bool
+	hidden []string
 }
 
 func (x *exchange) informing() (context.Context, *informer) {
 	i := &informer{x: x}
+	x.informer = i
 	if !x.r.ProtoAtLeast(1, 1) {
 		return x.r.Context(), i // HTTP/1.0 does not know them
 	}
@@ -209,11 +237,19 @@ func (i *informer) pass(code int, header textproto.MIMEHeader) error {
 	h := i.x.w.Header()
 	before := h.Clone()
 	removeHopByHop(http.Header(header))
+	newHider(i.hidden).header(http.Header(header))
 	copyHeader(h, http.Header(header))
 	i.x.w.WriteHeader(code)
 	clear(h)
 	copyHeader(h, before)
 	return nil
+}
+
+// hide keeps texts from the client in what is passed on from now on.
+func (i *informer) hide(texts []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hidden = texts
 }
 
 // stop waits for one that is being passed on: from here on the answer's header

@@ -88,6 +88,9 @@ func (x *exchange) origin() (origin.Origin, *problem) {
 	if x.r.RequestURI == "*" {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "requests for * are about a server, not about something that it serves, and are not passed on")
 	}
+	if x.r.URL.Opaque != "" { // https:http://other.example/ is sent as it stands
+		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has no // behind its scheme")
+	}
 	if strings.ContainsAny(x.r.RequestURI, "#\\") {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a # or \\ in it, which programs understand in different ways")
 	}

@@ -28,10 +28,15 @@ func removeHopByHop(h http.Header) {
 		}
 	}
 	for name := range h {
-		switch name {
+		// Many servers take _ for -: what was removed must not come as a twin.
+		switch textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-")) {
 		case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
 			"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Http2-Settings":
 			delete(h, name)
+		case "Content-Length":
+			if strings.Contains(name, "_") {
+				delete(h, name)
+			}
 		}
 	}
 }
@@ -50,6 +55,23 @@ func outgoingHeader(h http.Header) {
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // keeps net/http from naming itself
+	}
+}
+
+// removeOverrides takes out what makes some servers act on another method or
+// path than the one that the service's rules have looked at.
+func (s *service) removeOverrides(h http.Header) {
+	for name := range h {
+		switch textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-")) {
+		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+			if len(s.methods) > 0 {
+				delete(h, name)
+			}
+		case "X-Original-Url", "X-Rewrite-Url":
+			if len(s.paths)+len(s.expressions) > 0 {
+				delete(h, name)
+			}
+		}
 	}
 }
 

@@ -2,9 +2,14 @@ package httpproxy
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
+	"encoding/json"
+	"html"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,11 +32,50 @@ type hider struct {
 }
 
 func newHider(texts []string) *hider {
-	h := &hider{texts: texts}
+	h := &hider{}
 	for _, t := range texts {
+		h.texts = append(h.texts, spellings(t)...)
+	}
+	// A longer text first: a shorter one may be a part of it.
+	slices.SortFunc(h.texts, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	h.texts = slices.Compact(h.texts)
+	for _, t := range h.texts {
 		h.longest = max(h.longest, len(t))
 	}
 	return h
+}
+
+// spellings are what text becomes in a URL, in JSON as different programs write
+// it, and in HTML.
+func spellings(text string) []string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
+	if strings.Trim(text, plain) == "" {
+		return []string{text}
+	}
+	all := []string{
+		text, html.EscapeString(text), html.EscapeString(html.EscapeString(text)), strings.ReplaceAll(text, "/", `\/`),
+		strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(text),
+	}
+	if quoted, err := json.Marshal(text); err == nil {
+		quoted := string(quoted[1 : len(quoted)-1])
+		plain := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(quoted)
+		all = append(all, quoted, plain, strings.ReplaceAll(quoted, "/", `\/`), strings.ReplaceAll(plain, "/", `\/`))
+	}
+	for _, escaped := range []string{url.QueryEscape(text), url.PathEscape(text), strings.ReplaceAll(url.QueryEscape(text), "+", "%20")} {
+		all = append(all, escaped, lowerEscapes(escaped))
+	}
+	return all
+}
+
+// lowerEscapes writes %2F as %2f.
+func lowerEscapes(text string) string {
+	b := []byte(text)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
+		}
+	}
+	return string(b)
 }
 
 // header replaces in all values and says whether there was something.
@@ -89,6 +133,16 @@ func (h *hider) wrap(method string, resp *http.Response) (body io.Reader, found 
 		return io.MultiReader(bytes.NewReader(whole), broken{err}), h.found
 	}
 	return bytes.NewReader(whole), h.found
+}
+
+// isPiece says whether resp is a part of a text that would be looked through.
+func isPiece(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusPartialContent || !isText(resp.Header.Get("Content-Type")) {
+		return false
+	}
+	_, total, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
+	n, err := strconv.ParseInt(total, 10, 64)
+	return err != nil || n <= hideLimit
 }
 
 type broken struct{ err error }

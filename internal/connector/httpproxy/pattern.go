@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -84,7 +86,8 @@ func (p hostPattern) String() string {
 
 // cleanSegments splits an escaped path and decodes its segments. It is not ok
 // for a path that could mean another one for the target: with . or .. in it,
-// however encoded, or with what does not decode. Only a rule about paths cares.
+// however encoded, with what does not decode, or with characters that some
+// programs drop. Only a rule about paths cares.
 func cleanSegments(path string) (segments []string, ok bool) {
 	segments = strings.Split(strings.Trim(path, "/"), "/")
 	if strings.Trim(path, "/") == "" {
@@ -95,7 +98,7 @@ func cleanSegments(path string) (segments []string, ok bool) {
 	}
 	for i, s := range segments {
 		decoded, err := url.PathUnescape(s)
-		if err != nil || hasDots(decoded) {
+		if err != nil || ambiguous(decoded) {
 			return nil, false
 		}
 		segments[i] = decoded
@@ -103,17 +106,24 @@ func cleanSegments(path string) (segments []string, ok bool) {
 	return segments, true
 }
 
-// hasDots looks for . and .. as a segment to whoever takes \ or an encoded
-// slash for a separator, ignores what follows a semicolon, or decodes twice.
-func hasDots(segment string) bool {
-	if strings.Contains(segment, "%") {
-		if again, err := url.PathUnescape(segment); err == nil {
-			segment = again
+// ambiguous looks for . and .. as a segment to whoever takes \ or an encoded
+// slash for a separator, ignores what follows a semicolon or ends in blanks, or
+// decodes several times; and for control characters and bytes that are no UTF-8,
+// which may be dropped or be a dot in a longer form.
+func ambiguous(segment string) bool {
+	for strings.Contains(segment, "%") { // gets shorter each time
+		again, err := url.PathUnescape(segment)
+		if err != nil || again == segment {
+			break
 		}
+		segment = again
+	}
+	if !utf8.ValidString(segment) || strings.ContainsFunc(segment, unicode.IsControl) {
+		return true
 	}
 	for part := range strings.FieldsFuncSeq(segment, func(r rune) bool { return r == '/' || r == '\\' }) {
 		part, _, _ = strings.Cut(part, ";")
-		if part == "." || part == ".." {
+		if part = strings.TrimRight(part, " "); part == "." || part == ".." {
 			return true
 		}
 	}

@@ -112,10 +112,11 @@ func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
 func isText(contentType string) bool {
 	kind, _, _ := strings.Cut(strings.ToLower(contentType), ";")
 	kind = strings.TrimSpace(kind)
-	if strings.HasPrefix(kind, "text/") {
+	top, sub, _ := strings.Cut(kind, "/")
+	switch top {
+	case "", "text", "message", "multipart": // no type at all is what a careless server has
 		return true
 	}
-	_, sub, _ := strings.Cut(kind, "/")
 	for _, t := range []string{"json", "xml", "javascript", "ecmascript", "yaml", "x-www-form-urlencoded", "graphql", "x-ndjson"} {
 		if sub == t || strings.HasSuffix(sub, "+"+t) {
 			return true

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -36,17 +37,25 @@ func (r *Request) RemoveQuery(name string) {
 	var kept []string
 	removed := false
 	for pair := range strings.SplitSeq(raw, "&") {
-		key, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(key); err == nil {
-			key = decoded
-		}
-		if strings.EqualFold(key, name) {
+		// Some servers take ; for a separator as well.
+		parts := strings.Split(pair, ";")
+		left := slices.DeleteFunc(parts, func(part string) bool { return isParameter(part, name) })
+		if len(left) < strings.Count(pair, ";")+1 {
 			removed = true
-			continue
 		}
-		kept = append(kept, pair)
+		if len(left) > 0 {
+			kept = append(kept, strings.Join(left, ";"))
+		}
 	}
 	if removed {
 		r.out.URL.RawQuery = strings.Join(kept, "&")
 	}
+}
+
+func isParameter(part, name string) bool {
+	key, _, _ := strings.Cut(part, "=")
+	if decoded, err := url.QueryUnescape(key); err == nil {
+		key = decoded
+	}
+	return strings.EqualFold(key, name)
 }

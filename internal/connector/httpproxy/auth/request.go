@@ -100,11 +100,14 @@ func (r *Request) SetOpenHeader(name, value string) error {
 	return nil
 }
 
-// RemoveHeader takes a header of the client out, in every spelling.
+// RemoveHeader takes a header of the client out, in every spelling, and a
+// trailer of that name.
 func (r *Request) RemoveHeader(name string) {
-	for have := range r.out.Header {
-		if fold(have) == fold(name) {
-			delete(r.out.Header, have)
+	for _, h := range []http.Header{r.out.Header, r.out.Trailer} {
+		for have := range h {
+			if fold(have) == fold(name) {
+				delete(h, have)
+			}
 		}
 	}
 }
