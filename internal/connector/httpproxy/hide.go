@@ -176,14 +176,14 @@ func (r *hideReader) Read(p []byte) (int, error) {
 func (r *hideReader) fill(n int) {
 	buf := make([]byte, min(max(n, 512), copyBuffer))
 	n, r.err = r.from.Read(buf)
-	if r.seen >= hideLimit {
+	if r.seen >= hideLimit+r.longest {
 		r.out = append(r.in, buf[:n]...)
 		r.in = nil
 		return
 	}
 	r.seen += n
 	r.in = append(r.in, buf[:n]...)
-	r.out = r.replace(r.err != nil || r.seen >= hideLimit)
+	r.out = r.replace(r.err != nil || r.seen >= hideLimit+r.longest)
 }
 
 // replace takes what is sure out of in; last says that nothing will follow.
