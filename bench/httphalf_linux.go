@@ -44,7 +44,12 @@ func (h *halfLoad) greatest(ctx context.Context) (float64, error) {
 			return 0, err
 		}
 		defer running.stop()
-		done, err := httpClient{endpoint: running.endpoint("tcp")}.keepAlive(ctx, httpClients, 2*time.Second)
+		c := httpClient{endpoint: running.endpoint("tcp")}
+		// A fresh broker first learns how much is allocated.
+		if _, err := c.keepAlive(ctx, httpClients, 5*time.Second); err != nil {
+			return 0, err
+		}
+		done, err := c.keepAlive(ctx, httpClients, 2*time.Second)
 		return done.perSecond(), err
 	}
 	return 0, errors.New("half of the broker's rate is asked for, and the broker is not compared")
