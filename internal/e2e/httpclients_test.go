@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cgi"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -26,9 +27,18 @@ print("done")
 // wants a token, over http and in an intercepted tunnel.
 func TestHTTPClients(t *testing.T) {
 	const token = "sesame-4711-token"
+	repositories := t.TempDir()
+	backend := &cgi.Handler{
+		Path: testenv.Tool(t, "git"), Args: []string{"http-backend"}, Root: "/git",
+		Env: []string{"GIT_PROJECT_ROOT=" + repositories, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=somebody", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+	}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+token {
 			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/git/") {
+			backend.ServeHTTP(w, r)
 			return
 		}
 		_, _ = io.WriteString(w, "welcome\n")
@@ -56,6 +66,16 @@ func TestHTTPClients(t *testing.T) {
 			t.Errorf("the client is given %s", v)
 		}
 	}
+	t.Run("git", func(t *testing.T) {
+		work := t.TempDir()
+		script := `set -e; git init -q --bare "$1/r.git"; git clone -q "$2/git/r.git" "$3/a"; cd "$3/a"
+echo hello >f; git add f; git -c user.name=n -c user.email=e@example.com commit -qm one; git push -q origin HEAD:main
+git clone -q -b main "$2/git/r.git" "$3/b"; cat "$3/b/f"`
+		out, err := testenv.Command(t, append(vars, "GIT_TERMINAL_PROMPT=0"), "/bin/sh", "-c", script, "sh", repositories, secure.URL, work)
+		if err != nil || !strings.HasSuffix(out, "hello\n") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	for name, command := range map[string]struct {
 		program, want string
 		args          []string
