@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -184,24 +186,44 @@ func (l login) forget() {
 	}
 }
 
+// obtain logs in, and once more when that is refused but the fields have
+// changed: another provider may have kept one of them for too long.
 func (l login) obtain(ctx context.Context, c *client) (token, error) {
-	body := map[string]any{}
-	for _, f := range l.fields {
-		v, err := f.from.Get(ctx)
-		if err != nil {
-			return token{}, fmt.Errorf("%s login: %s: %w", l.method, f.name, err)
-		}
-		defer v.Wipe()
-		if trimmed := bytes.TrimSpace(v.Bytes()); len(trimmed) > 0 {
-			body[f.name] = string(trimmed)
-		}
+	body, err := l.body(ctx)
+	if err != nil {
+		return token{}, err
 	}
 	e, err := c.write(ctx, secret.Value{}, l.path, body)
+	if refusesLogin(err) {
+		l.forget()
+		if fresh, failed := l.body(ctx); failed == nil && !maps.Equal(fresh, body) {
+			e, err = c.write(ctx, secret.Value{}, l.path, fresh)
+		}
+	}
 	if err != nil {
 		return token{}, l.explain(err)
 	}
 	defer e.wipe()
 	return l.granted(e)
+}
+
+func (l login) body(ctx context.Context) (map[string]any, error) {
+	body := map[string]any{}
+	for _, f := range l.fields {
+		v, err := f.from.Get(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s login: %s: %w", l.method, f.name, err)
+		}
+		if trimmed := bytes.TrimSpace(v.Bytes()); len(trimmed) > 0 {
+			body[f.name] = string(trimmed)
+		}
+		v.Wipe()
+	}
+	return body, nil
+}
+
+func refusesLogin(err error) bool {
+	return hasStatus(err, http.StatusBadRequest) || hasStatus(err, http.StatusUnauthorized) || isDenied(err)
 }
 
 func (l login) granted(e *envelope) (token, error) {
@@ -230,10 +252,10 @@ func (l login) explain(err error) error {
 	named := *f
 	named.text = fmt.Sprintf("%s login at %s: %s", l.method, l.path, f.text)
 	switch f.status {
-	case 400, 401, 403:
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 		named.text = fmt.Sprintf("%s login at %s was refused (%d): check the role, its credentials and what it is bound to; the audit device says why",
 			l.method, l.path, f.status)
-	case 404:
+	case http.StatusNotFound:
 		named.text = fmt.Sprintf("%s login: nothing is mounted at %s (404): check mount and namespace", l.method, l.path)
 	}
 	named.deadToken = false
