@@ -99,3 +99,16 @@ func TestRoots(t *testing.T) {
 		open(t, vault.Config{}, "VAULT_TOKEN=x", "VAULT_ADDR="+v.TLSAddress(), vars).wantError(id, false, want)
 	}
 }
+
+// An address that sends the token over a network in the clear is warned of.
+func TestExposedAddress(t *testing.T) {
+	for address, warned := range map[string]bool{
+		"http://vault.internal:8200": true, "http://192.0.2.1:8200": true, "http://[2001:db8::1]": true,
+		"https://vault.internal:8200": false, "http://127.0.0.1:8200": false, "http://[::1]:8200": false,
+		"http://localhost:8200": false, "unix:///run/agent.sock": false,
+	} {
+		if s := open(t, tokenConfig(address, "x")); s.log.has("without TLS") != warned {
+			t.Errorf("%s: %s", address, s.log)
+		}
+	}
+}
