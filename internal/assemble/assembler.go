@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"secretless/internal/broker"
 	"secretless/internal/config"
@@ -100,7 +101,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 		for _, s := range b.services {
 			discard(s)
 		}
-		b.dropInstances(a.running)
+		closeInstances(b.instances, a.running)
 		return nil, err
 	}
 	return &Built{Services: b.services, Configured: configured, Warnings: file.Warnings, assembler: a, instances: b.instances}, nil
@@ -109,11 +110,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 // Commit says that the services run: provider instances that no service of
 // this Build uses are given up.
 func (b *Built) Commit() {
-	for digest, instance := range b.assembler.running {
-		if b.instances[digest] != instance {
-			instance.Close()
-		}
-	}
+	closeInstances(b.assembler.running, b.instances)
 	b.assembler.running = b.instances
 }
 
@@ -129,21 +126,25 @@ func (b *Built) Discard() {
 // Rejected says that broker.Apply failed: it has closed the services itself.
 func (b *Built) Rejected() { b.dropped() }
 
-func (b *Built) dropped() {
-	for digest, instance := range b.instances {
-		if b.assembler.running[digest] != instance {
-			instance.Close()
-		}
-	}
-}
+func (b *Built) dropped() { closeInstances(b.instances, b.assembler.running) }
 
 // Close gives up the provider instances of the last committed Build. Services
 // that still run hold theirs.
 func (a *Assembler) Close() {
-	for _, instance := range a.running {
-		instance.Close()
-	}
+	closeInstances(a.running, nil)
 	a.running = nil
+}
+
+// closeInstances gives up those that are not among keep, all at the same time:
+// each may wait for a server that does not answer any more.
+func closeInstances(instances, keep map[string]*provider.Instance) {
+	var closing sync.WaitGroup
+	for digest, instance := range instances {
+		if keep[digest] != instance {
+			closing.Go(instance.Close)
+		}
+	}
+	closing.Wait()
 }
 
 // build is the state of one Build.
@@ -187,14 +188,6 @@ func (b *build) report(err error, at config.Pos, locate func(path ...string) con
 		return
 	}
 	b.errorf(at, "%v", err)
-}
-
-func (b *build) dropInstances(keep map[string]*provider.Instance) {
-	for digest, instance := range b.instances {
-		if keep[digest] != instance {
-			instance.Close()
-		}
-	}
 }
 
 // unknown is the text for a name that is in no table.
