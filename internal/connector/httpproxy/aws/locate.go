@@ -17,11 +17,23 @@ func (a *authenticator) Locate(_ string, u *url.URL, header http.Header) (origin
 		return origin.Origin{}, err
 	case c == nil:
 		return origin.Origin{}, denied("the host %s stands for the endpoint that the signature is for, and the request is not signed", Placeholder)
+	case !isRegion(c.region):
+		return origin.Origin{}, denied("the signature is for %q, which is no region; %s needs one such as eu-central-1", cut(c.region), Placeholder)
 	}
 	return origin.Parse("https", endpoint(c.service, c.region))
 }
 
-// endpoint is where AWS documents a service in a region. Both are labels.
+// isRegion tells regions (us-east-1, us-gov-west-1, eusc-de-east-1) from other
+// names below AWS's domains, where customers have hosts: an instance is
+// ec2-192-0-2-1.compute-1, a bucket NAME.s3 and NAME.s3-us-west-2.
+func isRegion(s string) bool {
+	parts := strings.Split(s, "-")
+	first, last := parts[0], parts[len(parts)-1]
+	return len(parts) >= 3 && len(first) >= 2 && len(first) <= 4 && strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == "" &&
+		last != "" && len(last) <= 2 && strings.Trim(last, "0123456789") == "" && last[0] != '0'
+}
+
+// endpoint is where AWS documents a service in a region. The service is a label.
 func endpoint(service, region string) string {
 	domain := partition(region)
 	if host, ok := global(service, region); ok {
