@@ -4,15 +4,20 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
+	"time"
 )
 
 const (
-	// busyBytes, allocated between two looks, mean that the collector is at work
-	// all the time: the live heap of a broker is so small that gcPercent of it
-	// is used up after a few dozen HTTP requests.
-	busyBytes = 32 << 20
+	// crowded is how close to each other two collections show that the collector
+	// is at work all the time: the live heap of a broker is so small that
+	// gcPercent of it is used up after a few dozen HTTP requests, and while a
+	// collection runs each of them takes milliseconds longer.
+	crowded = 250 * time.Millisecond
 	// headroom is what may then be allocated between two collections.
-	headroom = 12 << 20
+	headroom = 24 << 20
+	// calmBytes, allocated between two looks at most, are calm.
+	calmBytes = 32 << 20
 	// minLive is what the runtime takes a smaller live heap for.
 	minLive = 4 << 20
 )
@@ -20,38 +25,80 @@ const (
 // pacer lets the collector pause longer while much is allocated, at the price
 // of headroom, and takes that back when calm returns.
 type pacer struct {
-	allocated uint64 // in all, at the last look
-	percent   int    // as it is set; 0 leaves the collector alone
+	mu        sync.Mutex
+	percent   int       // as it is set; 0 leaves the collector alone
+	cycles    uint64    // collections that the runtime has begun by itself
+	last      time.Time // of the last of them
+	allocated uint64    // in all, at the last look
+}
+
+// follow has every collection noticed as soon as it is over, until stop.
+func (p *pacer) follow() {
+	// It has a pointer: the runtime may keep tiny objects without one together,
+	// and alive.
+	type sentinel struct{ _ *byte }
+	runtime.AddCleanup(new(sentinel), func(p *pacer) {
+		if p.collected(time.Now(), readMetric("/gc/cycles/automatic:gc-cycles"), readMetric("/gc/heap/live:bytes")) {
+			p.follow()
+		}
+	}, p)
+}
+
+// collected notes that a collection has ended, and says whether to go on. One
+// that was asked for, to give memory back, does not raise cycles and says
+// nothing about what is allocated.
+func (p *pacer) collected(now time.Time, cycles, live uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.percent == 0 {
+		return false
+	}
+	if cycles == p.cycles {
+		return true
+	}
+	p.cycles = cycles
+	if p.percent == gcPercent && now.Sub(p.last) < crowded {
+		p.set(raised(live))
+	}
+	p.last = now
+	return true
 }
 
 // look is called every trimEvery.
-func (p *pacer) look() {
-	if p.percent == 0 {
+func (p *pacer) look(allocated uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	calm := allocated-p.allocated < calmBytes
+	p.allocated = allocated
+	if p.percent == 0 || p.percent == gcPercent || !calm {
 		return
 	}
-	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
-	metrics.Read(samples)
-	percent := p.next(samples[0].Value.Uint64(), samples[1].Value.Uint64())
-	if percent == p.percent {
-		return
-	}
-	debug.SetGCPercent(percent)
-	if percent == gcPercent {
-		runtime.GC()
-		debug.FreeOSMemory()
-	}
-	p.percent = percent
+	p.set(gcPercent)
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
-// next is the percentage until the next look, in few different steps: setting
-// it stops everything for a moment.
-func (p *pacer) next(allocated, live uint64) int {
-	busy := allocated-p.allocated >= busyBytes
-	p.allocated = allocated
-	if !busy {
-		return gcPercent
+// stop leaves the collector as it is.
+func (p *pacer) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.percent = 0
+}
+
+func (p *pacer) set(percent int) {
+	if percent != p.percent {
+		debug.SetGCPercent(percent)
+		p.percent = percent
 	}
-	const step = 50
-	percent := int(100 * headroom / max(live, minLive))
-	return max(percent/step*step, gcPercent)
+}
+
+// raised is the percentage that leaves headroom above what is live.
+func raised(live uint64) int {
+	return max(int(100*headroom/max(live, minLive)), gcPercent)
+}
+
+func readMetric(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

@@ -64,6 +64,8 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	pace.follow()
+	defer pace.stop()
 	return p.run(ctx, signals, pace)
 }
 
@@ -82,7 +84,7 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 		select {
 		case <-looks.C:
 			memory.look(p.broker.Status())
-			pace.look()
+			pace.look(readMetric("/gc/heap/allocs:bytes"))
 		case <-ctx.Done():
 			return p.stop(signals, "context ended")
 		case _, ok := <-changes:
