@@ -8,7 +8,7 @@ import (
 )
 
 // NodeModule finds node and the directory to set NODE_PATH to, in which
-// script/setup has put the module (pg, mysql2, tedious).
+// script/setup has put the module (pg, mysql2, tedious, undici, ws).
 func NodeModule(t testing.TB, module string) (node, modules string) {
 	t.Helper()
 	node = Tool(t, "node")
