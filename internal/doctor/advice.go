@@ -29,7 +29,7 @@ func advice(kind connector.Kind) string {
 	case connector.KindRejected:
 		return "correct the user name or the secret where the provider reads it, or at the target"
 	case connector.KindDenied:
-		return "correct user and secret, or let that user in from this machine at the target"
+		return "correct user and secret, or give that user the right to log in from this machine, and to the database, at the target"
 	case connector.KindTarget:
 		return "mend what the target complains about; its own log says more"
 	case connector.KindTargetLost, connector.KindProtocol:

@@ -134,7 +134,7 @@ func TestDoctorMariaDB(t *testing.T) {
 		{name: "unverified", connector: "mysql", credentials: database(s.Port, u.Name, "require", rightPassword), status: "warning", tls: "not verified"},
 		{name: "wrong-password", connector: "mysql", credentials: database(s.Port, u.Name, "disable", wrongPassword), status: "failed", kind: "rejected", target: address, problem: "Access denied"},
 		{name: "dead", connector: "mysql", credentials: database(freePort(t), u.Name, "disable", rightPassword), status: "failed", kind: "connect"},
-		{name: "no-database", connector: "mysql", credentials: database(s.Port, u.Name, "disable", rightPassword, "database: nowhere"), status: "failed", kind: "target", problem: "nowhere"},
+		{name: "no-database", connector: "mysql", credentials: database(s.Port, u.Name, "disable", rightPassword, "database: nowhere"), status: "failed", kind: "denied", problem: "nowhere"},
 	})
 }
 

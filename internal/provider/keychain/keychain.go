@@ -30,7 +30,7 @@ func Definition() provider.Definition {
 			return err
 		},
 	}, func(_ struct{}, s provider.Setup) (provider.Provider, error) {
-		return &keychain{s.Name, newStore(s.LookupEnv)}, nil
+		return newKeychain(s.Name, newStore(s.LookupEnv)), nil
 	})
 }
 
@@ -76,6 +76,13 @@ func (e transientError) Unwrap() error { return e.error }
 type keychain struct {
 	instance string
 	store    store
+	// turn is held by the lookup that asks: gnome-keyring has died of many at
+	// once, and with it everybody's passwords were locked.
+	turn chan struct{}
+}
+
+func newKeychain(instance string, s store) *keychain {
+	return &keychain{instance, s, make(chan struct{}, 1)}
 }
 
 // Fetch reads the items one after the other: a keychain has no versions.
@@ -86,6 +93,12 @@ func (k *keychain) Fetch(ctx context.Context, ids []string) (map[string]provider
 	out := make(map[string]provider.Lease, len(ids))
 	if len(ids) == 0 {
 		return out, nil
+	}
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return nil, k.fail(ids, context.Cause(ctx))
 	}
 	s, err := k.store.open(ctx)
 	if err != nil {

@@ -102,7 +102,7 @@ func (f fakeStore) read(_ context.Context, i item) (secret.Value, error) {
 
 func TestErrorsNameTheItem(t *testing.T) {
 	f := fakeStore{values: map[item]string{{"a", "b"}: "canary"}, err: errNotFound}
-	k := &keychain{"kc", f}
+	k := newKeychain("kc", f)
 	leases, err := k.Fetch(t.Context(), []string{"a#b", "c#d"})
 	want := "provider kc: c#d: " + errNotFound.Error()
 	if err == nil || err.Error() != want || len(leases) != 0 {

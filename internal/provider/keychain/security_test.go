@@ -68,7 +68,7 @@ func TestSecurityProgramFails(t *testing.T) {
 func TestSecurityProgramHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	k := &keychain{"keychain", script(t, "sleep 600")}
+	k := newKeychain("keychain", script(t, "sleep 600"))
 	start := time.Now()
 	_, err := k.Fetch(ctx, []string{"s#a"})
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 30*time.Second {

@@ -78,7 +78,27 @@ func (f fields) names() string {
 
 // get reads one secret. Both names were checked: they are part of the path.
 func (d *doer) get(ctx context.Context, namespace, name string) (fields, error) {
-	u := d.access.server.JoinPath("api", "v1", "namespaces", namespace, "secrets", name)
+	resp, err := d.ask(ctx, d.access.server.JoinPath("api", "v1", "namespaces", namespace, "secrets", name))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusForbidden && d.starting(ctx):
+		return nil, transientError{errors.New("the API server has just started and knows no rights yet")}
+	case resp.StatusCode != http.StatusOK:
+		return nil, statusError(resp.StatusCode, namespace, name)
+	}
+	body, err := readBody(resp.Body)
+	defer clear(body)
+	if err != nil {
+		return nil, connectError(ctx, err)
+	}
+	return parseSecret(body)
+}
+
+// ask sends one request. The caller closes the answer's body.
+func (d *doer) ask(ctx context.Context, u *url.URL) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("server makes no valid address")
@@ -92,16 +112,19 @@ func (d *doer) get(ctx context.Context, namespace, name string) (fields, error) 
 	if err != nil {
 		return nil, connectError(ctx, err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp.StatusCode, namespace, name)
-	}
-	body, err := readBody(resp.Body)
-	defer clear(body)
+	return resp, nil
+}
+
+// starting tells a server that has not read its rules yet, and so forbids
+// everything, from one that means it. A server lets everybody ask whether it is
+// ready.
+func (d *doer) starting(ctx context.Context) bool {
+	resp, err := d.ask(ctx, d.access.server.JoinPath("readyz"))
 	if err != nil {
-		return nil, connectError(ctx, err)
+		return false
 	}
-	return parseSecret(body)
+	defer resp.Body.Close()
+	return resp.StatusCode/100 == 5
 }
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)

@@ -325,3 +325,19 @@ func FuzzParseSecret(f *testing.F) {
 		}
 	})
 }
+
+// An API server that starts answers before it has read who may do what.
+func TestForbiddenByAServerThatStarts(t *testing.T) {
+	var ready atomic.Bool
+	d := newDouble(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/readyz":
+			w.WriteHeader(http.StatusForbidden)
+		case !ready.Load():
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	check(t, d.provider, "db#password", "the API server has just started and knows no rights yet", true)
+	ready.Store(true)
+	check(t, d.provider, "db#password", "the account may not read secret db in namespace shop: give it a Role there with the verb get on this secret", false)
+}
