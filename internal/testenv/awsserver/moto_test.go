@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,12 +82,12 @@ func (c clients) parameters(ctx context.Context, names ...string) string {
 	if err != nil {
 		return code(err)
 	}
-	var b strings.Builder
+	var found []string
 	for _, p := range out.Parameters {
-		fmt.Fprintf(&b, "%s %s %q v%d;", *p.Name, p.Type, *p.Value, p.Version)
+		found = append(found, fmt.Sprintf("%s %s %q v%d", *p.Name, p.Type, *p.Value, p.Version))
 	}
-	fmt.Fprintf(&b, " invalid %q", out.InvalidParameters)
-	return b.String()
+	slices.Sort(found) // AWS promises no order, and moto keeps none
+	return fmt.Sprintf("%s, invalid %q", strings.Join(found, "; "), out.InvalidParameters)
 }
 
 func code(err error) string {
