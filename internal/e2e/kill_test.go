@@ -124,7 +124,10 @@ func (r *running) exec(binary, yaml string) *exec.Cmd {
 	r.t.Helper()
 	r.write(yaml)
 	cmd := exec.CommandContext(r.t.Context(), binary, "-f", r.config)
-	cmd.Env = []string{"DB_PASSWORD=" + r.env["DB_PASSWORD"]}
+	cmd.Env = []string{} // not this process's
+	for name, value := range r.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
 	cmd.Stdout, cmd.Stderr = r.log, r.log
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
