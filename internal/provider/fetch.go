@@ -57,8 +57,8 @@ func backOff(ctx context.Context, attempt int) bool {
 func (i *Instance) try(ctx context.Context, refs []string) (leases map[string]Lease, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			i.logPanic("fetch", r)
-			leases, err = nil, i.fail(refs, errors.New("provider failed internally, see the broker's log"), false)
+			logPanic(i.log, "fetch", r)
+			leases, err = nil, i.fail(refs, errPanicked, false)
 		}
 	}()
 	leases, err = i.provider.Fetch(ctx, append([]string(nil), refs...))

@@ -2,10 +2,7 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +13,10 @@ const DefaultTimeout = 5 * time.Second
 
 // closeGrace is how long Close waits for lookups that were told to end.
 const closeGrace = 5 * time.Second
+
+// closerLimit is how long Close waits for the provider's own, which may have
+// to revoke things at its source and bounds that itself.
+const closerLimit = 10 * time.Second
 
 // SecretRefs is implemented by providers whose ids are secrets themselves
 // (literal): the Resolver then leaves them out of errors.
@@ -166,39 +167,34 @@ func (i *Instance) shutdown() {
 // waitLookups waits a bounded time: a Fetch that ignores its context must not
 // keep the broker from stopping.
 func (i *Instance) waitLookups() {
+	i.waitFor(&i.lookups, closeGrace, "provider does not end its lookups, left behind")
+}
+
+// closeProvider waits a bounded time, too.
+func (i *Instance) closeProvider() {
+	c, ok := i.provider.(Closer)
+	if !ok {
+		return
+	}
+	var closing sync.WaitGroup
+	Go(&closing, i.log, "close", c.Close, nil)
+	i.waitFor(&closing, closerLimit, "provider does not end its work, left behind")
+}
+
+// waitFor logs complaint if work takes longer than limit.
+func (i *Instance) waitFor(work *sync.WaitGroup, limit time.Duration, complaint string) {
 	ended := make(chan struct{})
 	go func() {
-		i.lookups.Wait()
+		work.Wait()
 		close(ended)
 	}()
-	grace := time.NewTimer(closeGrace)
+	grace := time.NewTimer(limit)
 	defer grace.Stop()
 	select {
 	case <-ended:
 	case <-grace.C:
-		i.log.Warn("provider does not end its lookups, left behind", "waited", closeGrace)
+		i.log.Warn(complaint, "waited", limit)
 	}
-}
-
-func (i *Instance) closeProvider() {
-	defer func() {
-		if r := recover(); r != nil {
-			i.logPanic("close", r)
-		}
-	}()
-	if c, ok := i.provider.(Closer); ok {
-		c.Close()
-	}
-}
-
-// logPanic leaves the panic's value out unless the runtime made it: a
-// provider's own could quote a secret.
-func (i *Instance) logPanic(doing string, r any) {
-	what := fmt.Sprintf("%T", r)
-	if e, ok := r.(runtime.Error); ok {
-		what = e.Error()
-	}
-	i.log.Error("provider panicked", "doing", doing, "panic", what, "stack", string(debug.Stack()))
 }
 
 func logOrDiscard(l *slog.Logger) *slog.Logger {

@@ -81,7 +81,7 @@ func (l leases) doubt() {
 func (i *Instance) tell(what func(LeaseKeeper)) {
 	defer func() {
 		if r := recover(); r != nil {
-			i.logPanic("note a lease", r)
+			logPanic(i.log, "note a lease", r)
 		}
 	}()
 	what(i.keeper)

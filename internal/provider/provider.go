@@ -71,7 +71,8 @@ type LeaseChecker interface {
 
 // Closer is implemented by providers that hold something in the background
 // (token renewal, leases). Close is called once, when no service uses the
-// instance any more, and returns when everything has ended.
+// instance any more, and returns when everything has ended; it is not waited
+// for longer than 10 seconds.
 type Closer interface{ Close() }
 
 // Error is a failed lookup. Its text names the provider and the id and says
