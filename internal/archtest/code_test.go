@@ -42,6 +42,13 @@ func atTheEdge(s source, _ *ast.FuncDecl) bool {
 	return s.file.Name.Name == "main" || s.pkg == "internal/cli" || isOnlyForTests(s.pkg)
 }
 
+const contained = "start it with provider.Go: a panic in a goroutine that nobody contains ends the broker"
+
+// isProvider is true below the contract itself.
+func isProvider(s source) bool {
+	return strings.HasPrefix(s.pkg, "internal/provider/") && !isOnlyForTests(s.pkg)
+}
+
 // violations lists what a file does that the project has agreed not to do.
 func violations(s source) []string {
 	var found []string
@@ -54,6 +61,10 @@ func violations(s source) []string {
 		}
 		ast.Inspect(decl, func(n ast.Node) bool {
 			switch n := n.(type) {
+			case *ast.GoStmt:
+				if isProvider(s) {
+					report(n, "go", contained)
+				}
 			case *ast.CallExpr:
 				switch f := n.Fun.(type) {
 				case *ast.Ident:
@@ -62,6 +73,9 @@ func violations(s source) []string {
 					}
 				case *ast.SelectorExpr:
 					called[f] = true
+					if x, ok := f.X.(*ast.Ident); f.Sel.Name == "Go" && isProvider(s) && !(ok && x.Name == s.name(module+"/internal/provider")) {
+						report(n, "Go", contained)
+					}
 				}
 			case *ast.SelectorExpr:
 				for _, c := range calls {
@@ -113,6 +127,10 @@ func TestCodeRules(t *testing.T) {
 		{"environment as a default", "internal/broker", "package broker\nimport \"os\"\nvar x = os.Getenv", ""},
 		{"environment at the edge", "internal/cli", "package cli\nimport \"os\"\nvar x = os.Getenv(``)", ""},
 		{"default logger", "internal/cli", "package cli\nimport \"log/slog\"\nvar x = slog.Default()", "log/slog.Default"},
+		{"go in a provider", "internal/provider/vault", "package vault\nfunc f() { go f() }", "go: start it"},
+		{"Go in a provider", "internal/provider/vault", "package vault\nimport \"sync\"\nfunc f(w *sync.WaitGroup) { w.Go(nil) }", "Go: start it"},
+		{"provider.Go", "internal/provider/vault", "package vault\nimport \"secretless/internal/provider\"\nfunc f() { provider.Go(nil) }", ""},
+		{"go elsewhere", "internal/broker", "package broker\nfunc f() { go f() }", ""},
 		{"old rand", "internal/a", "package a\nimport \"math/rand\"\nvar x = rand.Int()", "math/rand.Int"},
 		{"new rand", "internal/a", "package a\nimport \"math/rand/v2\"\nvar x = v2.Int()", ""},
 	} {

@@ -4,6 +4,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ type client = *secretsmanager.Client
 
 type secrets struct {
 	instance string
+	log      *slog.Logger
 	*awsconfig.Session[client]
 }
 
@@ -56,7 +58,7 @@ func build(c Config, s provider.Setup) (provider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return secrets{s.Name, session}, nil
+	return secrets{s.Name, s.Log, session}, nil
 }
 
 // Fetch reads every secret once, so that ids which share one get parts of one
@@ -129,9 +131,11 @@ func (p secrets) readAll(ctx context.Context, reads []*read) {
 	var all sync.WaitGroup
 	for _, r := range reads {
 		slots <- struct{}{}
-		all.Go(func() {
+		provider.Go(&all, p.log, "read a secret", func() {
 			defer func() { <-slots }()
 			r.value, r.err = p.read(ctx, r)
+		}, func(err error) {
+			r.err = &provider.Error{Provider: p.instance, Ref: strings.Join(r.ids, ", "), Err: err}
 		})
 	}
 	all.Wait()

@@ -151,7 +151,7 @@ func (p *commands) run(ctx context.Context, c command, stdin []byte) (output, er
 	case <-ctx.Done():
 		return output{}, fmt.Errorf("waiting for one of %d running commands to end: %w", maxRunning, ctx.Err())
 	}
-	out, err := c.run(ctx, stdin)
+	out, err := c.run(ctx, p.log.log, stdin)
 	if exit, ok := errors.AsType[*ExitError](err); ok {
 		exit.Unset = p.unset
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	osexec "os/exec"
 	"runtime"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"secretless/internal/provider"
 )
 
 const (
@@ -51,7 +54,7 @@ func (o output) wipe() {
 
 // run runs the command with stdin and waits until it and everything in its
 // process group has ended, at the latest when ctx has.
-func (c command) run(ctx context.Context, stdin []byte) (output, error) {
+func (c command) run(ctx context.Context, log *slog.Logger, stdin []byte) (output, error) {
 	if err := ctx.Err(); err != nil {
 		return output{}, err
 	}
@@ -76,32 +79,42 @@ func (c command) run(ctx context.Context, stdin []byte) (output, error) {
 		return output{}, c.startError(err)
 	}
 	pipes.closeChildEnds()
-	return c.wait(ctx, g, pipes, stdin)
+	return c.wait(ctx, log, g, pipes, stdin)
 }
 
-func (c command) wait(ctx context.Context, g *group, p *pipes, stdin []byte) (output, error) {
+func (c command) wait(ctx context.Context, log *slog.Logger, g *group, p *pipes, stdin []byte) (output, error) {
 	var out output
 	var copies sync.WaitGroup
 	exited, tooMuch := make(chan struct{}), make(chan struct{})
-	copies.Go(func() {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	const atOnce = 4
+	failed := make(chan error, atOnce)
+	start := func(doing string, work func()) {
+		provider.Go(&copies, log, doing, work, func(err error) {
+			failed <- err
+			cancel() // no use in waiting for the command
+		})
+	}
+	start("write to the command", func() {
 		_, _ = p.stdin.w.Write(stdin) // who does not read it need not
 		_ = p.stdin.w.Close()
 	})
-	copies.Go(func() {
+	start("read the command's answer", func() {
 		var over bool
 		if out.stdout, over = readAtMost(&outputReader{f: p.stdout.r}, maxStdout); over {
 			close(tooMuch)
 		}
 	})
-	copies.Go(func() { out.stderr, out.dropped = readHead(&outputReader{f: p.stderr.r}, maxStderr) })
-	copies.Go(func() { endGroup(ctx, g, exited, tooMuch) })
+	start("read the command's messages", func() { out.stderr, out.dropped = readHead(&outputReader{f: p.stderr.r}, maxStderr) })
+	start("end the command", func() { endGroup(ctx, g, exited, tooMuch) })
 
 	state, err := g.wait()
 	close(exited)
 	grace := time.AfterFunc(drainGrace, p.interrupt)
 	copies.Wait()
 	grace.Stop()
-	return out, outcome(ctx, state, err, tooMuch)
+	return out, outcome(ctx, state, err, failed, tooMuch)
 }
 
 // endGroup ends the group when the time is up or it floods us.
@@ -122,8 +135,10 @@ func endGroup(ctx context.Context, g *group, exited, tooMuch <-chan struct{}) {
 	}
 }
 
-func outcome(ctx context.Context, state *os.ProcessState, err error, tooMuch <-chan struct{}) error {
+func outcome(ctx context.Context, state *os.ProcessState, err error, failed <-chan error, tooMuch <-chan struct{}) error {
 	select {
+	case err := <-failed:
+		return err
 	case <-tooMuch:
 		return ErrTooMuch
 	default:

@@ -31,8 +31,7 @@ func (p summon) Fetch(ctx context.Context, refs []string) (map[string]provider.L
 	var mu sync.Mutex
 	var failed error
 	for _, ref := range refs {
-		calls.Go(func() {
-			value, err := p.one(ctx, ref)
+		settle := func(value secret.Value, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -41,7 +40,9 @@ func (p summon) Fetch(ctx context.Context, refs []string) (map[string]provider.L
 				failed = p.fail(err, ref)
 				cancel()
 			}
-		})
+		}
+		provider.Go(&calls, p.log.log, "ask the command", func() { settle(p.one(ctx, ref)) },
+			func(err error) { settle(secret.Value{}, err) })
 	}
 	calls.Wait()
 	if failed != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"secretless/internal/provider"
 	"secretless/internal/secret"
 )
 
@@ -22,7 +23,16 @@ func (s *session) startKeeper() {
 		return
 	}
 	s.keeping = true
-	s.keeper.Go(s.keep)
+	s.runKeeper()
+}
+
+// runKeeper starts it again after a panic: a token that nobody renews ends.
+func (s *session) runKeeper() {
+	provider.Go(&s.keeper, s.log, "keep the token", s.keep, func(error) {
+		if s.waitFor(time.Now().Add(maxPause)) {
+			s.runKeeper()
+		}
+	})
 }
 
 func (s *session) keep() {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"secretless/internal/provider"
 	"secretless/internal/secret"
 )
 
@@ -130,7 +131,7 @@ func (t *leases) keep(key string, e *envelope, life lifetime, token uint64) stri
 	t.count++
 	l.number = strconv.FormatUint(t.count, 10)
 	if l.renew && t.life.Err() == nil {
-		t.renewals.Go(func() { t.tend(l) })
+		provider.Go(&t.renewals, t.log, "renew a lease", func() { t.tend(l) }, func(error) { t.worsen(l.number, ending) })
 	}
 	return l.number
 }
@@ -152,11 +153,11 @@ func (t *leases) retire(l *lease) {
 		oldest := kept[0]
 		kept = kept[1:]
 		if t.life.Err() == nil {
-			t.renewals.Go(func() {
+			provider.Go(&t.renewals, t.log, "revoke a lease", func() {
 				ctx, cancel := context.WithTimeout(t.life, tendTimeout)
 				defer cancel()
 				t.revoke(ctx, oldest)
-			})
+			}, nil)
 		}
 	}
 	t.ended[l.key] = kept
@@ -364,13 +365,13 @@ func (t *leases) revokeAll(ctx context.Context, left []*lease) {
 		if l.id == "" || l.state == gone || l.life.over(now) {
 			continue
 		}
-		all.Go(func() {
+		provider.Go(&all, t.log, "revoke a lease", func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			if err := t.revoke(ctx, l); err != nil {
 				t.log.Warn("cannot revoke a lease, it runs out by itself", "path", l.key, "error", err, "end", l.life.end())
 			}
-		})
+		}, nil)
 	}
 	all.Wait()
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"secretless/internal/provider"
 	"secretless/internal/secret"
 )
 
@@ -256,13 +257,13 @@ func (s *session) close(ctx context.Context) (revoked bool) {
 			continue
 		}
 		revoked = true
-		all.Go(func() {
+		provider.Go(&all, s.log, "revoke the token", func() {
 			e, err := s.client.write(ctx, h.value, "auth/token/revoke-self", nil)
 			e.wipe()
 			if err != nil && !isDenied(err) {
 				s.log.Warn("cannot revoke the token; it ends by itself", "error", err, "end", h.life.end())
 			}
-		})
+		}, nil)
 	}
 	all.Wait()
 	for _, h := range tokens {
