@@ -95,6 +95,33 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// An id with one of the API's own folders is read as it is written, as ever; a
+// secret of such a name has the folder data before it.
+func TestFoldersOfTheAPI(t *testing.T) {
+	v := testenv.Vault(t)
+	mount := v.KV(t, 2)
+	v.Write(t, mount+"/data/app", map[string]any{"data": map[string]any{"value": "x"}})
+	v.Write(t, mount+"/metadata/app", map[string]any{"custom_metadata": map[string]any{"owner": "orders"}})
+	for _, path := range []string{"data", "metadata", "metadata/app", "delete/app"} {
+		v.Write(t, mount+"/data/"+path, map[string]any{"data": map[string]any{"value": "at " + path}})
+	}
+	s := open(t, withToken(t, v, "root"))
+	for id, want := range map[string]string{
+		"/metadata/app#custom_metadata.owner": "orders",
+		"/metadata/app#current_version":       "1",
+		"/subkeys/app#metadata.version":       "1",
+		"/data/metadata/app":                  "at metadata/app",
+		"/data/metadata/app#data.value":       "at metadata/app",
+		"/data":                               "at data",
+		"/metadata":                           "at metadata",
+		"/delete/app":                         "at delete/app",
+	} {
+		s.want(mount+id, want)
+	}
+	s.wantError(mount+"/metadata/app", false, `has no field "value"`)
+	s.wantError(mount+"/metadata/none", false, "404")
+}
+
 func TestVersions(t *testing.T) {
 	v := testenv.Vault(t)
 	one, two := v.KV(t, 1), v.KV(t, 2)

@@ -30,10 +30,16 @@ type place struct {
 	// inner: the fields are those of data.data, as in KV version 2 with the
 	// short path.
 	inner bool
-	// full: KV version 2 with the API's own path; fields are written data.x.
+	// full: KV version 2 with the API's own path data/; fields are written data.x.
 	full bool
 	mount
 }
+
+const dataFolder = "data/"
+
+// apiFolders are those of KV version 2's API that can be read. An id that has
+// one is the API's own path, as it always was.
+var apiFolders = []string{dataFolder, "metadata/", "subkeys/"}
 
 // in finds the place of path in m.
 func (m mount) in(path string) place {
@@ -41,10 +47,12 @@ func (m mount) in(path string) place {
 	if !m.second || !below {
 		return place{path: path, mount: m}
 	}
-	if strings.HasPrefix(rest, "data/") {
-		return place{path: path, full: true, mount: m}
+	for _, folder := range apiFolders {
+		if strings.HasPrefix(rest, folder) {
+			return place{path: path, full: folder == dataFolder, mount: m}
+		}
 	}
-	return place{path: m.path + "data/" + rest, inner: true, mount: m}
+	return place{path: m.path + dataFolder + rest, inner: true, mount: m}
 }
 
 // mounts remembers which engine is where. Vault tells it to any token that may
