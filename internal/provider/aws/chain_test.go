@@ -320,6 +320,46 @@ func TestRotatedKeysOfAnotherProvider(t *testing.T) {
 	}
 }
 
+// An endpoint that is reached over a network in the clear is warned of before
+// anything is asked.
+func TestExposedEndpoints(t *testing.T) {
+	const far, near = "http://aws.internal:4566", "http://127.0.0.1:4566"
+	role := func(endpoint string) aws.Config {
+		return aws.Config{Settings: awsconfig.Settings{AssumeRole: awsconfig.Role{RoleARN: roleARN, Endpoint: endpoint}}}
+	}
+	for name, test := range map[string]struct {
+		config aws.Config
+		env    string // NAME=value
+		warned string // the service; empty for none
+	}{
+		"far":              {aws.Config{Endpoint: far}, "", "SECRETS_MANAGER"},
+		"far with TLS":     {aws.Config{Endpoint: "https://aws.internal"}, "", ""},
+		"near":             {aws.Config{Endpoint: near}, "AWS_ENDPOINT_URL=" + far, ""},
+		"variable":         {aws.Config{}, "AWS_ENDPOINT_URL=" + far, "SECRETS_MANAGER"},
+		"own variable":     {aws.Config{}, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + far, "SECRETS_MANAGER"},
+		"another's":        {aws.Config{}, "AWS_ENDPOINT_URL_SSM=" + far, ""},
+		"STS":              {role(far), "", "STS"},
+		"variable for STS": {role(""), "AWS_ENDPOINT_URL_STS=" + far, "STS"},
+		"unused STS":       {aws.Config{}, "AWS_ENDPOINT_URL_STS=" + far, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t) // whose double is near
+			name, value, _ := strings.Cut(test.env, "=")
+			w.with(name, value)
+			w.open(test.config)
+			log := w.log.String()
+			if test.warned == "" && log != "" ||
+				test.warned != "" && !(strings.Contains(log, "without TLS") && strings.Contains(log, "service="+test.warned+" endpoint=aws.internal:4566")) {
+				t.Errorf("got %q", log)
+			}
+		})
+	}
+	w := newWorld(t).with("AWS_ENDPOINT_URL", far, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+	if w.open(aws.Config{}); w.log.Len() > 0 {
+		t.Errorf("ignored variable: %s", &w.log)
+	}
+}
+
 // The endpoint of one service goes before that of all, and the instance's own
 // before both.
 func TestEndpoints(t *testing.T) {

@@ -67,7 +67,7 @@ func (e environment) options(s Settings) ([]config.LoadOptionsFunc, error) {
 // endpoint sets the endpoint that the environment names for one service. As an
 // option of the SDK, AWS_ENDPOINT_URL would outrank it.
 func (e environment) endpoint(_ string, options any) {
-	if strings.EqualFold(e.first("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
+	if e.ignoresEndpoints() {
 		return
 	}
 	set := func(service string, into **string) {
@@ -87,6 +87,19 @@ func (e environment) endpoint(_ string, options any) {
 	case *ssooidc.Options:
 		set("SSO_OIDC", &o.BaseEndpoint)
 	}
+}
+
+// endpointOf is the endpoint that the environment names for a service, be it
+// that of all; empty if it names none.
+func (e environment) endpointOf(service string) string {
+	if e.ignoresEndpoints() {
+		return ""
+	}
+	return e.first("AWS_ENDPOINT_URL_"+service, "AWS_ENDPOINT_URL")
+}
+
+func (e environment) ignoresEndpoints() bool {
+	return strings.EqualFold(e.first("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true")
 }
 
 // identity is whose credentials the environment says to use. A profile of the

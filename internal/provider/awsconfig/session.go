@@ -53,6 +53,9 @@ func NewSession[C any](s Settings, setup provider.Setup, build func(aws.Config) 
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	if s.AssumeRole.RoleARN != "" {
+		WarnExposed(setup, s.AssumeRole.Endpoint, "STS")
+	}
 	session := &Session[C]{
 		name: setup.Name, settings: s, env: setup.LookupEnv, build: build,
 		conns: newConnections(), turn: make(chan struct{}, 1),

@@ -3,7 +3,6 @@ package vault
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -94,17 +93,6 @@ func checkAddress(address string) error {
 		return fmt.Errorf("address %q must start with https://, http:// or unix:///", address)
 	}
 	return nil
-}
-
-// exposed tells whether what goes to a checked address passes a network in the
-// clear.
-func exposed(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
-		return false
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return err != nil || !ip.Unmap().IsLoopback()
 }
 
 func (a *Auth) check() error {

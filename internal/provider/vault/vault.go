@@ -46,7 +46,7 @@ func build(c Config, s provider.Setup) (provider.Provider, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if exposed(where.Address) {
+	if provider.Exposed(where.Address) != "" {
 		log.Warn("Vault is asked without TLS: who can listen gets the token and secrets", "address", where.Address)
 	}
 	v := &vault{name: s.Name, client: client, reading: map[string]chan struct{}{}}
