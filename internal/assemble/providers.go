@@ -74,7 +74,7 @@ func (b *build) instanceFor(name string, pos config.Pos) (*provider.Instance, pr
 		return nil, definition, ""
 	}
 	digest := "built-in " + name
-	return b.instance(digest, &config.Provider{Name: name, Type: name}, definition, nil), definition, digest
+	return b.instance(digest, &config.Provider{Name: name, Pos: pos, Type: name}, definition, nil), definition, digest
 }
 
 // namedInstance makes p's instance, and before it those that its settings come
@@ -141,7 +141,10 @@ func (b *build) instance(digest string, p *config.Provider, d provider.Definitio
 		Name:      p.Name,
 		Decode:    func(into any) error { return held.decode(p.Settings, into) },
 		LookupEnv: b.lookupEnv,
-		Log:       b.log.With("provider", p.Name),
+		Warn: func(text string, path ...string) {
+			b.file.Warnf(p.Locate(path...), "provider %q: %s", p.Name, text)
+		},
+		Log: b.log.With("provider", p.Name),
 	})
 	if err != nil {
 		held.close()

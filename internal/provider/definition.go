@@ -38,7 +38,10 @@ type Setup struct {
 	Decode func(into any) error
 	// LookupEnv is os.LookupEnv or a test's.
 	LookupEnv func(string) (string, bool)
-	Log       *slog.Logger
+	// Warn shows a warning of loading and validation about the setting at path;
+	// nil where nobody wants to know.
+	Warn func(text string, path ...string)
+	Log  *slog.Logger
 }
 
 // Define completes d with a Build that decodes a C before it calls build.

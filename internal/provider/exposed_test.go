@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"strings"
 	"testing"
 
 	"secretless/internal/provider"
@@ -22,8 +23,16 @@ func TestExposed(t *testing.T) {
 		"":                           "",
 		"http://%zz":                 "",
 	} {
-		if got := provider.Exposed(text); got != want {
-			t.Errorf("%s: got %q, want %q", text, got, want)
+		var warning string
+		provider.WarnExposed(provider.Setup{Warn: func(text string, path ...string) {
+			warning = text + " " + strings.Join(path, ".")
+		}}, "Vault", text, "auth", "address")
+		if want != "" {
+			want = "Vault at " + want + " is asked without TLS: who can listen gets credentials and secrets; use https auth.address"
 		}
+		if warning != want {
+			t.Errorf("%s: got %q, want %q", text, warning, want)
+		}
+		provider.WarnExposed(provider.Setup{}, "Vault", text)
 	}
 }

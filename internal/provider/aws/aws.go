@@ -48,7 +48,7 @@ func build(c Config, s provider.Setup) (provider.Provider, error) {
 	if err := awsconfig.CheckEndpoint(c.Endpoint); err != nil {
 		return nil, err
 	}
-	awsconfig.WarnExposed(s, c.Endpoint, "SECRETS_MANAGER")
+	awsconfig.WarnExposed(s, c.Endpoint, "SECRETS_MANAGER", "endpoint")
 	session, err := awsconfig.NewSession(c.Settings, s, func(cfg sdk.Config) client {
 		return secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
 			if c.Endpoint != "" {

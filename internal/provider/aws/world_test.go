@@ -61,6 +61,7 @@ func (w *world) with(pairs ...string) *world {
 func (w *world) without() *world { return w.with("AWS_ACCESS_KEY_ID", "", "AWS_SECRET_ACCESS_KEY", "") }
 
 func (w *world) setup(c aws.Config) provider.Setup {
+	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return provider.Setup{
 		Name: "aws",
 		Decode: func(into any) error {
@@ -71,7 +72,8 @@ func (w *world) setup(c aws.Config) provider.Setup {
 			v, ok := w.env[name]
 			return v, ok
 		},
-		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Warn: func(text string, path ...string) { log.Warn(text, "path", strings.Join(path, ".")) },
+		Log:  log,
 	}
 }
 

@@ -54,7 +54,7 @@ func NewSession[C any](s Settings, setup provider.Setup, build func(aws.Config) 
 		return nil, err
 	}
 	if s.AssumeRole.RoleARN != "" {
-		WarnExposed(setup, s.AssumeRole.Endpoint, "STS")
+		WarnExposed(setup, s.AssumeRole.Endpoint, "STS", "assumeRole", "endpoint")
 	}
 	session := &Session[C]{
 		name: setup.Name, settings: s, env: setup.LookupEnv, build: build,

@@ -81,13 +81,11 @@ func CheckEndpoint(text string) error {
 // WarnExposed warns where secrets or credentials would pass a network in the
 // clear. Without an endpoint of the settings it is the environment's for the
 // service, which is called as in AWS_ENDPOINT_URL_<service>.
-func WarnExposed(s provider.Setup, endpoint, service string) {
+func WarnExposed(s provider.Setup, endpoint, service string, path ...string) {
 	if endpoint == "" {
 		endpoint = environment(s.LookupEnv).endpointOf(service)
 	}
-	if host := provider.Exposed(endpoint); host != "" && s.Log != nil {
-		s.Log.Warn("AWS is asked without TLS: who can listen gets the secrets", "service", service, "endpoint", host)
-	}
+	provider.WarnExposed(s, "AWS ("+service+")", endpoint, path...)
 }
 
 // ValidRegion accepts what can be a label of a host name, which is what a

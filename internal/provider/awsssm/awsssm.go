@@ -42,7 +42,7 @@ func build(c Config, s provider.Setup) (provider.Provider, error) {
 	if err := awsconfig.CheckEndpoint(c.Endpoint); err != nil {
 		return nil, err
 	}
-	awsconfig.WarnExposed(s, c.Endpoint, "SSM")
+	awsconfig.WarnExposed(s, c.Endpoint, "SSM", "endpoint")
 	session, err := awsconfig.NewSession(c.Settings, s, func(cfg sdk.Config) client {
 		return ssm.NewFromConfig(cfg, func(o *ssm.Options) {
 			if c.Endpoint != "" {

@@ -24,8 +24,9 @@ type subject struct {
 func open(t *testing.T, c vault.Config, vars ...string) *subject {
 	t.Helper()
 	s := &subject{t: t, log: &logBuffer{}}
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p, err := build(provider.Setup{
-		Name: "under-test", Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Name: "under-test", Log: log, Warn: func(text string, path ...string) { log.Warn(text, "path", path) },
 	}, c, vars...)
 	if err != nil {
 		t.Fatal(err)

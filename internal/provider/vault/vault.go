@@ -46,9 +46,7 @@ func build(c Config, s provider.Setup) (provider.Provider, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if provider.Exposed(where.Address) != "" {
-		log.Warn("Vault is asked without TLS: who can listen gets the token and secrets", "address", where.Address)
-	}
+	provider.WarnExposed(s, "Vault", where.Address, "address")
 	v := &vault{name: s.Name, client: client, reading: map[string]chan struct{}{}}
 	v.leases = newLeases(log, func(ctx context.Context, path string, fields map[string]any) (*envelope, error) {
 		e, _, err := v.write(ctx, path, fields)
