@@ -258,9 +258,15 @@ func TestCredentialProcess(t *testing.T) {
 	k := temporary("ASIAPROCESS")
 	w.aws.AddKey(k)
 	output := w.file("out.json", fmt.Sprintf(`{"Version":1,"AccessKeyId":%q,"SecretAccessKey":%q,"SessionToken":%q}`, k.ID, k.Secret, k.Token))
+	t.Setenv("SECRETLESS_TEST_KEYS", output)
 	w.with("AWS_CONFIG_FILE", w.file("config", "[profile good]\ncredential_process = cat "+output+
+		"\n[profile environment]\ncredential_process = printenv SECRETLESS_TEST_KEYS | xargs cat"+
+		"\n[profile clean]\ncredential_process = env -i PATH=/usr/bin:/bin sh -c 'test -z \"$SECRETLESS_TEST_KEYS\" && cat "+output+"'"+
 		"\n[profile bad]\ncredential_process = cat "+output+" /nonexistent/"+providertest.Canary+"\n"))
-	w.works(w.open(aws.Config{Settings: awsconfig.Settings{Profile: "good"}}))
+	// What docs/security.md says of the environment, and how to keep it from a command.
+	for _, profile := range []string{"good", "environment", "clean"} {
+		w.works(w.open(aws.Config{Settings: awsconfig.Settings{Profile: profile}}))
+	}
 	w.fails(w.open(aws.Config{Settings: awsconfig.Settings{Profile: "bad"}}), "db", "AWS credentials: the profile's credential_process failed", false)
 }
 
