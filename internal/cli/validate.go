@@ -40,7 +40,7 @@ func validate(env Env, path string) error {
 	}
 	a := assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: slog.New(slog.DiscardHandler)})
 	defer a.Close()
-	_, built, err := load(a, src)
+	file, built, err := load(a, src)
 	if err != nil {
 		return usage(err)
 	}
@@ -48,7 +48,7 @@ func validate(env Env, path string) error {
 	for _, w := range built.Warnings {
 		fmt.Fprintf(env.Stderr, "%s (warning)\n", w)
 	}
-	_, err = fmt.Fprintf(env.Stdout, "%s: ok, %s\n", src.name, plural(len(built.Services), "service"))
+	_, err = fmt.Fprintf(env.Stdout, "%s: ok, %s\n", src.name, plural(len(file.Services), "service"))
 	return err
 }
 
