@@ -46,25 +46,43 @@ func newHider(texts []string) *hider {
 }
 
 // spellings are what text becomes in a URL, in JSON as different programs write
-// it, and in HTML.
+// it, and in HTML. It is called for every request: what has nothing to escape
+// is not escaped to find that out.
 func spellings(text string) []string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
 	if strings.Trim(text, plain) == "" {
 		return []string{text}
 	}
-	all := []string{
-		text, html.EscapeString(text), html.EscapeString(html.EscapeString(text)), strings.ReplaceAll(text, "/", `\/`),
-		strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(text),
+	all := []string{text}
+	if strings.ContainsAny(text, `&<>"'`) {
+		all = append(all, html.EscapeString(text), html.EscapeString(html.EscapeString(text)),
+			strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(text))
 	}
-	if quoted, err := json.Marshal(text); err == nil {
-		quoted := string(quoted[1 : len(quoted)-1])
-		plain := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(quoted)
-		all = append(all, quoted, plain, strings.ReplaceAll(quoted, "/", `\/`), strings.ReplaceAll(plain, "/", `\/`))
+	if strings.Contains(text, "/") {
+		all = append(all, strings.ReplaceAll(text, "/", `\/`))
+	}
+	if strings.ContainsFunc(text, isQuoted) {
+		all = append(all, quoted(text)...)
 	}
 	for _, escaped := range []string{url.QueryEscape(text), url.PathEscape(text), strings.ReplaceAll(url.QueryEscape(text), "+", "%20")} {
 		all = append(all, escaped, lowerEscapes(escaped))
 	}
 	return all
+}
+
+// isQuoted says whether JSON has another way to write r.
+func isQuoted(r rune) bool {
+	return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r)
+}
+
+func quoted(text string) []string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		return nil
+	}
+	escaped := string(b[1 : len(b)-1])
+	plain := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(escaped)
+	return []string{escaped, plain, strings.ReplaceAll(escaped, "/", `\/`), strings.ReplaceAll(plain, "/", `\/`)}
 }
 
 // lowerEscapes writes %2F as %2f.
