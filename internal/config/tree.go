@@ -36,11 +36,11 @@ func (r *report) read(data []byte) *node {
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		r.errorf(Pos{}, `the file is empty; a configuration starts with version: "2" and has at least one service`)
-		return nil
-	} else if err != nil {
+	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		r.syntax(data, err)
+		return nil
+	} else if err != nil || blank(&doc) {
+		r.errorf(Pos{}, `the file is empty; a configuration starts with version: "2" and has at least one service`)
 		return nil
 	}
 	var second yaml.Node
@@ -58,6 +58,13 @@ func (r *report) read(data []byte) *node {
 	}
 	root.comment.head = strings.TrimSpace(doc.HeadComment + "\n\n" + root.comment.head)
 	return root
+}
+
+// blank tells a document of which only the --- is there. The parser places what
+// is missing in the line behind it, which the file need not have.
+func blank(doc *yaml.Node) bool {
+	n := doc.Content[0]
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.ShortTag() == "!!null" && n.Style&yaml.TaggedStyle == 0 && n.Anchor == ""
 }
 
 // node converts n and what is below it. It returns nil where it reported an

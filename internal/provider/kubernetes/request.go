@@ -78,15 +78,16 @@ func (f fields) names() string {
 
 // get reads one secret. Both names were checked: they are part of the path.
 func (d *doer) get(ctx context.Context, namespace, name string) (fields, error) {
-	resp, err := d.ask(ctx, d.access.server.JoinPath("api", "v1", "namespaces", namespace, "secrets", name))
+	at := d.access.server.JoinPath("api", "v1", "namespaces", namespace, "secrets", name)
+	resp, err := d.ask(ctx, at)
+	if err == nil && resp.StatusCode == http.StatusForbidden {
+		resp, err = d.askReady(ctx, at, resp)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusForbidden && d.starting(ctx):
-		return nil, transientError{errors.New("the API server has just started and knows no rights yet")}
-	case resp.StatusCode != http.StatusOK:
+	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(resp.StatusCode, namespace, name)
 	}
 	body, err := readBody(resp.Body)
@@ -115,16 +116,20 @@ func (d *doer) ask(ctx context.Context, u *url.URL) (*http.Response, error) {
 	return resp, nil
 }
 
-// starting tells a server that has not read its rules yet, and so forbids
-// everything, from one that means it. A server lets everybody ask whether it is
-// ready.
-func (d *doer) starting(ctx context.Context) bool {
+// askReady tells a server that has just started, and so forbids everything,
+// from one that means it: a server lets everybody ask whether it is ready. One
+// that is may have become so since its answer, so it is asked once more.
+func (d *doer) askReady(ctx context.Context, at *url.URL, answer *http.Response) (*http.Response, error) {
+	answer.Body.Close()
 	resp, err := d.ask(ctx, d.access.server.JoinPath("readyz"))
 	if err != nil {
-		return false
+		return nil, err
 	}
-	defer resp.Body.Close()
-	return resp.StatusCode/100 == 5
+	resp.Body.Close()
+	if resp.StatusCode/100 == 5 {
+		return nil, transientError{errors.New("the API server has just started and knows no rights yet")}
+	}
+	return d.ask(ctx, at)
 }
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)

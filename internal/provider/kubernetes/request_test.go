@@ -341,3 +341,22 @@ func TestForbiddenByAServerThatStarts(t *testing.T) {
 	ready.Store(true)
 	check(t, d.provider, "db#password", "the account may not read secret db in namespace shop: give it a Role there with the verb get on this secret", false)
 }
+
+// Between its refusal and the question whether it is ready, a server may have
+// become so.
+func TestForbiddenByAServerThatHasJustStarted(t *testing.T) {
+	var ready atomic.Bool
+	d := newDouble(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/readyz":
+			ready.Store(true)
+		case !ready.Load():
+			w.WriteHeader(http.StatusForbidden)
+		default:
+			fmt.Fprint(w, answer)
+		}
+	})
+	if got, err := fetch(t, d.provider, "db#password"); got != "pass" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
