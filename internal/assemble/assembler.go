@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,13 +29,15 @@ type Options struct {
 // Assembler builds services from configurations, one after the other: provider
 // instances whose settings did not change are shared with the services built
 // before, so that a reload keeps their clients and caches. For one caller at a
-// time.
+// time, but for Running.
 type Assembler struct {
 	lookupEnv  func(string) (string, bool)
 	log        *slog.Logger
 	connectors map[string]connector.Definition
 	providers  map[string]provider.Definition
-	running    map[string]*provider.Instance // by digest: those of the last committed Build
+
+	mu      sync.Mutex
+	running map[string]*provider.Instance // by digest: those of the last committed Build
 }
 
 // New makes an Assembler.
@@ -110,8 +113,7 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 // Commit says that the services run: provider instances that no service of
 // this Build uses are given up.
 func (b *Built) Commit() {
-	closeInstances(b.assembler.running, b.instances)
-	b.assembler.running = b.instances
+	closeInstances(b.assembler.swap(b.instances), b.instances)
 }
 
 // Discard closes the services and what was made for them. It is for services
@@ -131,8 +133,24 @@ func (b *Built) dropped() { closeInstances(b.instances, b.assembler.running) }
 // Close gives up the provider instances of the last committed Build. Services
 // that still run hold theirs.
 func (a *Assembler) Close() {
-	closeInstances(a.running, nil)
-	a.running = nil
+	closeInstances(a.swap(nil), nil)
+}
+
+func (a *Assembler) swap(next map[string]*provider.Instance) (old map[string]*provider.Instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old, a.running = a.running, next
+	return old
+}
+
+// Running lists the provider instances of the last committed Build by name, to
+// be looked at. It may be called at any time.
+func (a *Assembler) Running() []*provider.Instance {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.SortedFunc(maps.Values(a.running), func(x, y *provider.Instance) int {
+		return cmp.Compare(x.Name(), y.Name())
+	})
 }
 
 // closeInstances gives up those that are not among keep, all at the same time:

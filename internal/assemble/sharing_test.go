@@ -56,6 +56,9 @@ func TestInstancesAreShared(t *testing.T) {
 	if c.made("provider mine") != 1 {
 		t.Fatalf("%d instances for two services", c.made("provider mine"))
 	}
+	if r := a.Running(); len(r) != 1 || r[0].Name() != "mine" {
+		t.Errorf("running %v", r)
+	}
 
 	// The same file again: everything stays.
 	same := mustBuild(t, a, "# a comment\n"+text())

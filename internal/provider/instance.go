@@ -75,15 +75,9 @@ type Instance struct {
 	outages map[string]*outage
 	stuck   int         // lookups past their deadline that have not returned
 	sweeper *time.Timer // set while the cache has entries
+	latest  latest
 
 	started, hits, failures atomic.Uint64
-}
-
-// Stats counts what an instance has done since it was made.
-type Stats struct {
-	Lookups  uint64 // lookups begun at the provider
-	Hits     uint64 // answers from the cache, stale ones included
-	Failures uint64 // lookups that ended in an error
 }
 
 // NewInstance takes ownership of the provider. The caller holds the instance
@@ -122,11 +116,6 @@ func (i *Instance) Name() string { return i.name }
 func (i *Instance) Tends() bool {
 	_, ok := i.provider.(Closer)
 	return ok
-}
-
-// Stats reads the counters.
-func (i *Instance) Stats() Stats {
-	return Stats{Lookups: i.started.Load(), Hits: i.hits.Load(), Failures: i.failures.Load()}
 }
 
 // Close gives up the creator's hold; more calls do nothing. When the last

@@ -209,7 +209,7 @@ func (i *Instance) abandon(f *flight, err error) {
 	if f.outage != nil {
 		f.outage.probes--
 	}
-	i.failures.Add(1)
+	i.ended(err, time.Now())
 	i.failed(f, err, i.land(f), time.Now())
 }
 
@@ -285,9 +285,8 @@ func (i *Instance) settle(f *flight, err error, now time.Time) {
 	if !useful && f.outage != nil {
 		useful = i.outages[f.key] == f.outage // no other probe has come home
 	}
-	if err != nil {
-		i.failures.Add(1)
-	} else if useful {
+	i.ended(err, now)
+	if err == nil && useful {
 		i.store(f.key, f.entry, now)
 	}
 	if useful {
