@@ -94,11 +94,17 @@ var rules = []rule{
 	{"internal/provider/awsssm", awsProvider, sharesAWS},
 	{"internal/provider/awsrdsiam", awsProvider, sharesAWS},
 	{
+		"internal/provider/kubernetes",
+		[]string{"internal/kubeapi", "internal/provider", "internal/secret", "own"},
+		"a provider depends on the contract and, here, on the way to an API server",
+	},
+	{
 		"internal/provider/*",
 		[]string{"internal/provider", "internal/secret", "own"},
 		"a provider depends on the contract alone",
 	},
 	{"internal/target", []string{"internal/secret", "internal/connector"}, "dialling serves every connector and knows none"},
+	{"internal/kubeapi", []string{"internal/secret"}, "it asks an API server and knows neither providers nor configurations"},
 	{"internal/secret", nil, leaf},
 	{"internal/peer", nil, leaf},
 	{"internal/relay", nil, leaf},

@@ -12,10 +12,25 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"secretless/internal/kubeapi"
 	"secretless/internal/provider"
 	"secretless/internal/provider/providertest"
 	"secretless/internal/testenv"
 )
+
+const canary = "c4nary-kube"
+
+// config writes a kubeconfig with one cluster, user and context.
+func config(t *testing.T, dir, name, cluster, user string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	text := "clusters:\n- {name: c, cluster: {" + cluster + "}}\nusers:\n- {name: u, user: {" + user + "}}\n" +
+		"contexts:\n- {name: x, context: {cluster: c, user: u, namespace: shop}}\ncurrent-context: x\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // reader is a service account that may read one secret.
 func reader(t *testing.T, k *testenv.KubeServer, namespace, account, name string) string {
@@ -124,11 +139,11 @@ func TestErrorsOfTheServer(t *testing.T) {
 	admin := build(t, Config{Kubeconfig: k.Kubeconfig()}, nil)
 	check(t, admin, "nothing#x", "there is no secret nothing in namespace default", false)
 	check(t, admin, "nowhere/nothing#x", "there is no secret nothing in namespace nowhere", false)
-	check(t, with(t, k, canary, namespace), "db#password", errUnauthorized.Error(), false)
+	check(t, with(t, k, canary, namespace), "db#password", kubeapi.ErrUnauthorized.Error(), false)
 
 	gone := reader(t, k, namespace, "gone", "db")
 	k.DeleteAccount(t, namespace, "gone")
-	check(t, with(t, k, gone, namespace), "db#password", errUnauthorized.Error(), false)
+	check(t, with(t, k, gone, namespace), "db#password", kubeapi.ErrUnauthorized.Error(), false)
 }
 
 // The largest secret that the server takes comes through.
@@ -208,7 +223,7 @@ func TestWhereTheClusterIs(t *testing.T) {
 	if err := os.WriteFile(file, []byte(canary), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	check(t, p, "db#where", errUnauthorized.Error(), false)
+	check(t, p, "db#where", kubeapi.ErrUnauthorized.Error(), false)
 	if err := os.WriteFile(file, []byte(k.Token(t, namespace, "app")), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"secretless/internal/kubeapi"
 	"secretless/internal/provider"
 	"secretless/internal/secret"
 )
@@ -38,7 +38,7 @@ func Definition() provider.Definition {
 		if err := c.check(); err != nil {
 			return nil, err
 		}
-		return &cluster{instance: s.Name, config: c, lookupEnv: s.LookupEnv, podDir: podDir}, nil
+		return &cluster{instance: s.Name, config: c, lookupEnv: s.LookupEnv, podDir: kubeapi.PodDir}, nil
 	})
 }
 
@@ -56,29 +56,15 @@ func (c Config) check() error {
 		return errors.New("server needs token or tokenFile; for a client certificate use a kubeconfig")
 	}
 	if c.Namespace != "" {
-		if err := checkNamespace(c.Namespace); err != nil {
+		if err := kubeapi.CheckNamespace(c.Namespace); err != nil {
 			return fmt.Errorf("namespace: %w", err)
 		}
 	}
 	if c.Server == "" {
 		return nil
 	}
-	_, err := parseServer(c.Server)
+	_, err := kubeapi.ParseServer(c.Server)
 	return err
-}
-
-// parseServer takes only what a token may be sent to.
-func parseServer(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil: // its text may hold a password
-		return nil, errors.New("server is no URL")
-	case u.Scheme != "https":
-		return nil, errors.New("server must begin with https://: a token and secrets are not sent in clear text")
-	case u.Hostname() == "", u.User != nil, u.RawQuery != "", u.Fragment != "":
-		return nil, errors.New("server must be https://host[:port][/path] and nothing more")
-	}
-	return u, nil
 }
 
 // cluster reads secrets. It keeps nothing between two lookups: configuration
@@ -104,30 +90,30 @@ func (c *cluster) Fetch(ctx context.Context, ids []string) (map[string]provider.
 	if err != nil {
 		return nil, c.fail(ids, err, isTransient(err))
 	}
-	defer func() { a.wipe() }()
-	out, err := c.read(ctx, a, a.group(ids, refs))
-	if errors.Is(err, errUnauthorized) {
+	defer func() { a.Wipe() }()
+	out, err := c.read(ctx, a, group(a.Namespace, ids, refs))
+	if errors.Is(err, kubeapi.ErrUnauthorized) {
 		// The token may have been replaced since it was read.
 		fresh := c.another(ctx, a)
 		if fresh == nil {
 			return nil, err
 		}
-		a.wipe()
+		a.Wipe()
 		a = fresh
-		out, err = c.read(ctx, a, a.group(ids, refs))
+		out, err = c.read(ctx, a, group(a.Namespace, ids, refs))
 	}
 	return out, err
 }
 
 // another is access with another token than a has; nil if there is none.
-func (c *cluster) another(ctx context.Context, a *access) *access {
+func (c *cluster) another(ctx context.Context, a *kubeapi.Access) *kubeapi.Access {
 	c.config.Token.Forget()
 	fresh, err := c.access(ctx)
 	if err != nil {
 		return nil
 	}
-	if fresh.token.Equal(a.token) {
-		fresh.wipe()
+	if fresh.SameToken(a) {
+		fresh.Wipe()
 		return nil
 	}
 	return fresh
@@ -153,11 +139,11 @@ func (c *cluster) parse(ids []string) ([]ref, error) {
 
 // group puts the ids of one secret together, in the order of their first. One
 // id may name the namespace that another leaves out.
-func (a *access) group(ids []string, refs []ref) []*wish {
+func group(namespace string, ids []string, refs []ref) []*wish {
 	var wanted []*wish
 	for n, r := range refs {
 		if r.namespace == "" {
-			r.namespace = a.namespace
+			r.namespace = namespace
 		}
 		i := slices.IndexFunc(wanted, func(w *wish) bool { return w.namespace == r.namespace && w.secret == r.secret })
 		if i < 0 {
@@ -171,12 +157,12 @@ func (a *access) group(ids []string, refs []ref) []*wish {
 }
 
 // read gets every secret of the list, or none.
-func (c *cluster) read(ctx context.Context, a *access, wanted []*wish) (map[string]provider.Lease, error) {
-	client, done := a.client()
+func (c *cluster) read(ctx context.Context, a *kubeapi.Access, wanted []*wish) (map[string]provider.Lease, error) {
+	client, done := a.Client()
 	defer done()
 	out := map[string]provider.Lease{}
 	for _, w := range wanted {
-		if ids, err := client.read(ctx, w, out); err != nil {
+		if ids, err := w.read(ctx, client, out); err != nil {
 			for _, l := range out {
 				l.Value.Wipe()
 			}
@@ -188,8 +174,8 @@ func (c *cluster) read(ctx context.Context, a *access, wanted []*wish) (map[stri
 
 // read adds the fields of one secret to out; with an error it says which ids
 // that is about.
-func (d *doer) read(ctx context.Context, w *wish, out map[string]provider.Lease) ([]string, error) {
-	data, err := d.get(ctx, w.namespace, w.secret)
+func (w *wish) read(ctx context.Context, client *kubeapi.Client, out map[string]provider.Lease) ([]string, error) {
+	data, err := get(ctx, client, w.namespace, w.secret)
 	if err != nil {
 		return w.ids, err
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"secretless/internal/kubeapi"
 )
 
 // ref is an id taken apart.
@@ -16,11 +18,8 @@ type ref struct {
 // What an id looks like, for errors.
 const refForm = "secret#field or namespace/secret#field"
 
-// The bounds of Kubernetes' own names.
-const (
-	maxLabel     = 63
-	maxSubdomain = 253
-)
+// maxKey is Kubernetes' own bound of a field's name.
+const maxKey = 253
 
 // parseRef reads an id. What it accepts can stand in a URL path as it is.
 func parseRef(id string) (ref, error) {
@@ -30,13 +29,13 @@ func parseRef(id string) (ref, error) {
 	}
 	r := ref{secret: name, field: field}
 	if namespace, rest, ok := strings.Cut(name, "/"); ok {
-		if err := checkNamespace(namespace); err != nil {
+		if err := kubeapi.CheckNamespace(namespace); err != nil {
 			return ref{}, err
 		}
 		r.namespace, r.secret = namespace, rest
 	}
 	switch {
-	case !isSubdomain(r.secret):
+	case !kubeapi.IsName(r.secret):
 		return ref{}, fmt.Errorf("%q is no name of a secret: lower case letters, digits, - and . (write %s)", r.secret, refForm)
 	case field == "":
 		return ref{}, fmt.Errorf("the field is empty: write %s", refForm)
@@ -44,13 +43,6 @@ func parseRef(id string) (ref, error) {
 		return ref{}, fmt.Errorf("%q is no name of a field: letters, digits and any of . - _", field)
 	}
 	return r, nil
-}
-
-func checkNamespace(s string) error {
-	if !isLabel(s) {
-		return fmt.Errorf("%q is no name of a namespace: lower case letters, digits and -", s)
-	}
-	return nil
 }
 
 func checkRef(id string) error {
@@ -61,31 +53,8 @@ func checkRef(id string) error {
 	return err
 }
 
-// isLabel is RFC 1123's label, as Kubernetes has it.
-func isLabel(s string) bool {
-	return len(s) <= maxLabel && isSubdomain(s) && !strings.Contains(s, ".")
-}
-
-// isSubdomain is RFC 1123's subdomain: labels between dots, here of any length.
-func isSubdomain(s string) bool {
-	if s == "" || len(s) > maxSubdomain {
-		return false
-	}
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range []byte(label) {
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 func isKey(s string) bool {
-	if s == "." || s == ".." || len(s) > maxSubdomain {
+	if s == "." || s == ".." || len(s) > maxKey {
 		return false
 	}
 	for _, c := range []byte(s) {

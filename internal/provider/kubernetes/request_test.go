@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"secretless/internal/kubeapi"
 	"secretless/internal/provider"
 	"secretless/internal/testenv"
 )
@@ -120,7 +121,7 @@ func TestStatus(t *testing.T) {
 		transient bool
 	}{
 		400: {"the API server answers with status 400", false},
-		401: {errUnauthorized.Error(), false},
+		401: {kubeapi.ErrUnauthorized.Error(), false},
 		403: {"the account may not read secret db in namespace shop: give it a Role there with the verb get on this secret", false},
 		404: {"there is no secret db in namespace shop", false},
 		429: {"the API server cannot answer now (status 429)", true},
@@ -227,7 +228,7 @@ func TestTokenIsReadAgain(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
-	check(t, d.provider, "db#password", errUnauthorized.Error(), false)
+	check(t, d.provider, "db#password", kubeapi.ErrUnauthorized.Error(), false)
 	if requests.Load() != 1 {
 		t.Errorf("%d requests with the same token", requests.Load())
 	}

@@ -1,4 +1,4 @@
-package kubernetes
+package kubeapi
 
 import (
 	"encoding/base64"
@@ -55,7 +55,7 @@ func TestKubeconfig(t *testing.T) {
 		"missing ca":      {good + ", certificate-authority: nowhere", token, "reading " + filepath.Join(dir, "nowhere") + ": no such file or directory"},
 		"directory":       {good + ", certificate-authority: .", token, "not a regular file"},
 		"proxy scheme":    {good + `, proxy-url: "ftp://u:` + canary + `@p"`, token, "proxy-url must be http, https or socks5"},
-		"exec":            {good, "exec: {command: aws}", `user "u": its token comes from a command (exec), which the kubernetes provider does not run`},
+		"exec":            {good, "exec: {command: aws}", `user "u": its token comes from a command (exec), which secretless does not run`},
 		"auth provider":   {good, "auth-provider: {name: gcp}", "auth-provider is not supported"},
 		"password":        {good, "username: u, password: " + canary, "username and password are not supported"},
 		"impersonation":   {good, token + ", as: admin", "impersonation (as) is not supported"},
@@ -80,8 +80,8 @@ func TestKubeconfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.server.String() != "https://h:6443" || a.namespace != "shop" {
-				t.Errorf("%s, %s", a.server, a.namespace)
+			if a.server.String() != "https://h:6443" || a.Namespace != "shop" {
+				t.Errorf("%s, %s", a.server, a.Namespace)
 			}
 			if name == "token file" && string(a.token.Bytes()) != canary+"-file" {
 				t.Errorf("token %q", a.token.Bytes())

@@ -1,4 +1,4 @@
-package kubernetes
+package kubeapi
 
 import (
 	"bytes"
@@ -39,22 +39,23 @@ func parseRoots(what string, pem []byte) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func readToken(path string) (secret.Value, error) {
+// ReadToken reads a token from a regular file.
+func ReadToken(path string) (secret.Value, error) {
 	b, err := readFile(path, maxToken)
 	if err != nil {
 		return secret.Value{}, err
 	}
 	defer clear(b)
-	token, err := cleanToken(b)
+	token, err := CleanToken(b)
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("token in %s: %w", path, err)
 	}
 	return token, nil
 }
 
-// cleanToken copies a token without the newline that files end with. What is
+// CleanToken copies a token without the newline that files end with. What is
 // left must fit into a header's line.
-func cleanToken(b []byte) (secret.Value, error) {
+func CleanToken(b []byte) (secret.Value, error) {
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
 		return secret.Value{}, errors.New("it is empty")

@@ -1,4 +1,4 @@
-package kubernetes
+package kubeapi
 
 import (
 	"errors"
@@ -67,7 +67,7 @@ type namedContext struct {
 
 // fromKubeconfig reads files as kubectl does: where two of them say the same,
 // the first has its way, and those that do not exist are left out.
-func fromKubeconfig(paths []string, context string) (*access, error) {
+func fromKubeconfig(paths []string, context string) (*Access, error) {
 	var all kubeconfig
 	found := false
 	for _, path := range paths {
@@ -131,7 +131,7 @@ func parseKubeconfig(text []byte) (kubeconfig, error) {
 }
 
 // access is what the context says, or the current one if it is empty.
-func (k *kubeconfig) access(context string) (*access, error) {
+func (k *kubeconfig) access(context string) (*Access, error) {
 	if context == "" {
 		context = k.CurrentContext
 	}
@@ -150,10 +150,10 @@ func (k *kubeconfig) access(context string) (*access, error) {
 	return nil, fmt.Errorf("the kubeconfig has no context %q", context)
 }
 
-func (k *kubeconfig) enter(c namedContext) (*access, error) {
-	a := &access{namespace: c.Context.Namespace}
-	if a.namespace != "" {
-		if err := checkNamespace(a.namespace); err != nil {
+func (k *kubeconfig) enter(c namedContext) (*Access, error) {
+	a := &Access{Namespace: c.Context.Namespace}
+	if a.Namespace != "" {
+		if err := CheckNamespace(a.Namespace); err != nil {
 			return nil, err
 		}
 	}

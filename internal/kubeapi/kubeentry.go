@@ -1,4 +1,4 @@
-package kubernetes
+package kubeapi
 
 import (
 	"crypto/tls"
@@ -10,12 +10,12 @@ import (
 	"slices"
 )
 
-func (n namedCluster) apply(a *access) error {
+func (n namedCluster) apply(a *Access) error {
 	e := n.Cluster
 	if e.Insecure {
 		return errors.New("insecure-skip-tls-verify is set: whoever answers would get the token; use certificate-authority instead")
 	}
-	server, err := parseServer(e.Server)
+	server, err := ParseServer(e.Server)
 	if err != nil {
 		return err
 	}
@@ -38,12 +38,12 @@ func (n namedCluster) apply(a *access) error {
 	return nil
 }
 
-func (n namedUser) apply(a *access) error {
+func (n namedUser) apply(a *Access) error {
 	u := n.User
 	switch {
 	case !u.Exec.IsZero():
-		return errors.New("its token comes from a command (exec), which the kubernetes provider does not run: " +
-			"set server, caCert and a token that comes from an instance of the exec provider")
+		return errors.New("its token comes from a command (exec), which secretless does not run: use the token of a service account, or give " +
+			"the kubernetes provider a server, a caCert and a token of the exec provider")
 	case !u.AuthProvider.IsZero():
 		return errors.New("auth-provider is not supported, as in kubectl since 1.26")
 	case u.Username != "":
@@ -69,9 +69,9 @@ func (n namedUser) apply(a *access) error {
 	}
 	switch {
 	case u.TokenFile != "":
-		a.token, err = readToken(within(n.dir, u.TokenFile))
+		a.token, err = ReadToken(within(n.dir, u.TokenFile))
 	case u.Token != "":
-		a.token, err = cleanToken([]byte(u.Token))
+		a.token, err = CleanToken([]byte(u.Token))
 	case cert == nil:
 		return errors.New("it has no token and no client certificate")
 	}
