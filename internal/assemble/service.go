@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"secretless/internal/audit"
 	"secretless/internal/broker"
 	"secretless/internal/config"
 	"secretless/internal/connector"
@@ -47,6 +48,7 @@ func (b *build) service(s *config.Service) {
 		Kind:        s.Connector,
 		Connector:   conn,
 		Credentials: credentials,
+		References:  map[string][]audit.Reference{s.Name: references(refs)},
 		Socket:      socket,
 		Allow:       allow,
 		Limits:      broker.Limits(s.Limits),
@@ -67,6 +69,20 @@ func (b *build) service(s *config.Service) {
 	})
 	b.services = append(b.services, built)
 	b.sources[built] = s
+}
+
+// references say where credentials come from, in the order of their names.
+func references(refs []provider.Ref) []audit.Reference {
+	list := make([]audit.Reference, 0, len(refs))
+	for _, r := range refs {
+		if r.Instance == nil {
+			list = append(list, audit.Reference{Name: r.Name, From: config.FromLiteral})
+			continue
+		}
+		list = append(list, audit.Reference{Name: r.Name, From: r.Instance.Name(), Get: r.Instance.Shown(r.Get)})
+	}
+	slices.SortFunc(list, func(a, b audit.Reference) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // discard closes a service that no broker has taken over. A broker closes the

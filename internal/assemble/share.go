@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"secretless/internal/audit"
 	"secretless/internal/broker"
 	"secretless/internal/connector"
 	"secretless/internal/secret"
@@ -118,10 +120,12 @@ func merge(group []*broker.Service, shared connector.Connector) *broker.Service 
 	merged.Connector = shared
 	var digests []string
 	var credentials memberCredentials
+	merged.References = map[string][]audit.Reference{}
 	for _, s := range group {
 		merged.Members = append(merged.Members, s.Name)
 		digests = append(digests, s.Name+" "+s.Digest)
 		credentials = append(credentials, s.Credentials)
+		maps.Copy(merged.References, s.References)
 		if s.Kind != merged.Kind {
 			merged.Kind = "http"
 		}

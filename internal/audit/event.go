@@ -4,27 +4,49 @@
 package audit
 
 import (
-	"bytes"
-	"encoding/json"
 	"time"
 
 	"secretless/internal/peer"
 )
 
-// Type says what happened to a connection. Every opened connection ends in
-// exactly one closed or failed event; a refused one was never opened.
+// Type says what happened. Every opened connection ends in exactly one closed
+// or failed event; a refused one was never opened.
 type Type string
 
-// The types of events.
+// The types of events about connections.
 const (
-	Opened  Type = "opened"  // authorised; nothing of it was read yet
-	Refused Type = "refused" // not authorised, over a limit, or not recordable
-	Failed  Type = "failed"  // opened, but the handshake did not succeed
-	Closed  Type = "closed"  // opened, served and ended
-	Used    Type = "used"    // a credential is used for the client once more: Detail says which or for what
+	Opened    Type = "opened"    // authorised; nothing of it was read yet
+	Refused   Type = "refused"   // not authorised, over a limit, or not recordable
+	Connected Type = "connected" // Target is logged in to; nothing was exchanged yet
+	Failed    Type = "failed"    // opened, but the handshake did not succeed
+	Closed    Type = "closed"    // opened, served and ended
+	Used      Type = "used"      // a credential is used for the client once more: Detail says which or for what
 	// Answered follows on Used for a request that had an answer.
 	Answered Type = "answered"
-	Lost     Type = "lost" // Count events before this one could not be written
+)
+
+// The types of events about the broker.
+const (
+	Started Type = "started" // the first of a run
+	Stopped Type = "stopped" // the last of a run that ended in order
+	Reload  Type = "reload"  // the configuration was read again; Outcome says whether it was taken
+	Rotated Type = "rotated" // credentials of a service are others than before
+	Lost    Type = "lost"    // Count events before this one could not be written
+)
+
+// The outcomes of a Reload.
+const (
+	OK   = "ok"
+	Fail = "failed"
+)
+
+// The reasons of Rotated.
+const (
+	// Changed: a lookup brought another value than the one before.
+	Changed = "changed"
+	// Rejected: the target refused the value, and one that was fetched anew
+	// was taken.
+	Rejected = "rejected"
 )
 
 // Event is one line. Fields that do not apply to its Type are zero and left
@@ -38,7 +60,13 @@ type Event struct {
 	// Listener and Remote are the two ends of the client's socket.
 	Listener, Remote string
 	Peer             peer.Identity
-	// Reason is a short stable word, for refused, failed and, where a
+	// Target is who answered: of Connected and, over TLS, of Answered events.
+	Target *Target
+	// Credentials are where those come from that are used.
+	Credentials []Reference
+	// Request is the HTTP request of a Used or Answered event.
+	Request *Request
+	// Reason is a short stable word, for refused, failed, rotated and, where a
 	// connection did not end in order, closed.
 	Reason string
 	// Detail says what a Used or Answered event is about.
@@ -49,62 +77,54 @@ type Event struct {
 	// connection itself they are what the client sent and was sent, for an
 	// Answered event the bytes of the bodies.
 	ToTarget, ToClient int64
-	// Duration is from accept, or from the request, to the end.
+	// Duration is from accept, or from the request or the start, to the end.
 	Duration time.Duration
+	// By is what caused a Reload or Stopped: a signal's name or a short word.
+	By string
+	// Outcome is that of a Reload, Errors how many mistakes it found.
+	Outcome string
+	Errors  int
+	// Services is how many run now, after Started and Reload.
+	Services int
+	// Version is the broker's, Config where its configuration is from.
+	Version, Config string
 	// Count is how many events a Lost event stands for.
 	Count uint64
 }
 
-type line struct {
-	Time       string    `json:"time"`
-	Event      Type      `json:"event"`
-	Service    string    `json:"service,omitempty"`
-	Connector  string    `json:"connector,omitempty"`
-	Connection uint64    `json:"connection,omitempty"`
-	Listener   string    `json:"listener,omitempty"`
-	Remote     string    `json:"remote,omitempty"`
-	Peer       *peerLine `json:"peer,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Detail     string    `json:"detail,omitempty"`
-	Status     int       `json:"status,omitempty"`
-	ToTarget   *int64    `json:"bytes_to_target,omitempty"`
-	ToClient   *int64    `json:"bytes_to_client,omitempty"`
-	Seconds    *float64  `json:"seconds,omitempty"`
-	Count      uint64    `json:"count,omitempty"`
+// Target is who answered at the other end.
+type Target struct {
+	// Address is where it was looked for, Remote the address that answered.
+	Address, Remote string
+	TLS             *TLS
+	// HostKey is the fingerprint of an SSH host key.
+	HostKey string
+	// Verified says that the certificate or host key was checked. Otherwise it
+	// is what whoever answered has shown.
+	Verified bool
 }
 
-type peerLine struct {
-	UID        uint32  `json:"uid"`
-	GID        *uint32 `json:"gid,omitempty"` // known with the process only
-	PID        int     `json:"pid,omitempty"`
-	Executable string  `json:"executable,omitempty"`
+// TLS is what the target's certificate says. Its texts are the target's.
+type TLS struct {
+	Version         string
+	Subject, Issuer string
+	// Names are the first of its DNS names and addresses.
+	Names []string
+	// SHA256 is the certificate's fingerprint, in hex.
+	SHA256 string
 }
 
-// Line is the event as it is written, with its newline. Whatever a name or a
-// path holds is escaped, so that it cannot start a line of its own.
-func (e Event) Line() []byte {
-	l := line{
-		Time: e.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), Event: e.Type,
-		Service: e.Service, Connector: e.Connector, Connection: e.Connection,
-		Listener: e.Listener, Remote: e.Remote, Reason: e.Reason, Detail: e.Detail, Status: e.Status, Count: e.Count,
-	}
-	if e.Peer.Known {
-		l.Peer = &peerLine{UID: e.Peer.UID, PID: e.Peer.PID, Executable: e.Peer.Executable}
-		if e.Peer.PID != 0 {
-			l.Peer.GID = &e.Peer.GID
-		}
-	}
-	if e.Type == Closed || e.Type == Answered {
-		l.ToTarget, l.ToClient = &e.ToTarget, &e.ToClient
-	}
-	if e.Type == Closed || e.Type == Failed || e.Type == Answered {
-		s := e.Duration.Round(time.Microsecond).Seconds()
-		l.Seconds = &s
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	// Strings and numbers always encode: a duration is finite.
-	_ = enc.Encode(l)
-	return b.Bytes()
+// Reference is where a credential comes from, never its value.
+type Reference struct {
+	Name string
+	// From is the provider instance, Get the id in it, empty where that could
+	// be a secret itself.
+	From, Get string
+}
+
+// Request is an HTTP request to where it goes.
+type Request struct {
+	Method, Scheme, Host string
+	// Path is without the query.
+	Path string
 }

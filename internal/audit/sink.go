@@ -14,6 +14,9 @@ type Sink interface {
 	// only when the line has reached the operating system, or an error when
 	// it has not: then what e announces must not happen.
 	Require(ctx context.Context, e Event) error
+	// Lost counts the events that could not be written so far, for metrics: an
+	// event that two outputs lost counts twice.
+	Lost() uint64
 	// Close writes what is queued, waiting a few seconds at most.
 	Close() error
 }
@@ -29,6 +32,9 @@ func (Nop) Record(Event) {}
 
 // Require returns nil.
 func (Nop) Require(context.Context, Event) error { return nil }
+
+// Lost is zero.
+func (Nop) Lost() uint64 { return 0 }
 
 // Close returns nil.
 func (Nop) Close() error { return nil }

@@ -30,7 +30,8 @@ type writer struct {
 	once     sync.Once
 
 	mu     sync.Mutex // guards what follows
-	lost   uint64
+	lost   uint64 // since the last Lost event
+	total  uint64 // since the start
 	logged time.Time
 	torn   bool // the output ends in half a line
 }
@@ -100,6 +101,12 @@ func (w *writer) refusal() error {
 	default:
 		return errors.New("the output does not keep up")
 	}
+}
+
+func (w *writer) Lost() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.total
 }
 
 func (w *writer) Close() error {
@@ -186,6 +193,7 @@ func (w *writer) lose(n int, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lost += uint64(n)
+	w.total += uint64(n)
 	if time.Since(w.logged) < logEvery {
 		return
 	}

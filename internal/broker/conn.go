@@ -126,6 +126,9 @@ func (b *Broker) converse(h *handshake, s *connector.Session, v verdict) outcome
 	}
 	h.watch(b.watcher)
 	err := c.contain(func() error { return c.gen.svc.Connector.ServeConn(h.ctx, s) })
+	if pair := s.Handoff(); err == nil && pair != nil && !h.reached && b.identify {
+		err = b.reached(h.ctx, h, connector.Target{Address: pair.Target.RemoteAddr().String()})
+	}
 	return outcome{typ: audit.Closed, err: err}
 }
 

@@ -142,6 +142,7 @@ type memorySink struct {
 	mu     sync.Mutex
 	events []audit.Event
 	fail   atomic.Bool
+	only   atomic.Pointer[audit.Type] // of what fails, if not all
 }
 
 func (m *memorySink) Record(e audit.Event) {
@@ -151,12 +152,14 @@ func (m *memorySink) Record(e audit.Event) {
 }
 
 func (m *memorySink) Require(_ context.Context, e audit.Event) error {
-	if m.fail.Load() {
+	if only := m.only.Load(); m.fail.Load() && (only == nil || *only == e.Type) {
 		return errors.New("disk full")
 	}
 	m.Record(e)
 	return nil
 }
+
+func (*memorySink) Lost() uint64 { return 0 }
 
 func (m *memorySink) Close() error { return nil }
 

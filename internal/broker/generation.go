@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"secretless/internal/connector"
@@ -16,6 +17,7 @@ type generation struct {
 	log      *slog.Logger
 	counters *counters // shared by all generations of the name
 	work     sync.WaitGroup
+	shown    atomic.Pointer[shown] // the certificate that a target showed last
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}

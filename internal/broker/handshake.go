@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"secretless/internal/audit"
 	"secretless/internal/connector"
 	"secretless/internal/relay"
 )
@@ -27,6 +26,7 @@ type handshake struct {
 	meter  *meter
 
 	unfollow func() bool
+	reached  bool // the target is in the audit; of the connection's goroutine
 
 	mu          sync.Mutex
 	unwatch     func()
@@ -62,38 +62,13 @@ func (h *handshake) session(b *Broker) *connector.Session {
 		Credentials: svc.Credentials, ClientTLS: svc.ClientTLS, ConnectTimeout: svc.Limits.ConnectTimeout,
 		HandshakeTimeout: svc.Limits.HandshakeTimeout,
 		OnEstablished:    h.establish,
-		OnUse: func(ctx context.Context, what string) error {
-			e := h.conn.event(audit.Used)
-			e.Detail = what
-			if err := b.audit.Require(ctx, e); err != nil {
-				return errUnrecorded
-			}
-			return nil
-		},
 	}
 	if b.identify {
+		s.OnReached = func(ctx context.Context, t connector.Target) error { return b.reached(ctx, h, t) }
+		s.OnUse = func(ctx context.Context, what string) error { return b.used(ctx, h.conn, what) }
 		s.OnExchange = func(ctx context.Context, e connector.Exchange) error { return b.exchange(ctx, h.conn, e) }
 	}
 	return s
-}
-
-// exchange records a request: that it uses a credential, or its answer.
-func (b *Broker) exchange(ctx context.Context, c *conn, x connector.Exchange) error {
-	e := c.event(audit.Used)
-	e.Detail = x.What
-	if x.Service != "" {
-		e.Service, e.Connector = x.Service, x.Kind
-	}
-	if x.Status != 0 {
-		e.Type, e.Status, e.Duration = audit.Answered, x.Status, x.Duration
-		e.ToTarget, e.ToClient = x.ToTarget, x.ToClient
-		b.audit.Record(e)
-		return nil
-	}
-	if err := b.audit.Require(ctx, e); err != nil {
-		return errUnrecorded
-	}
-	return nil
 }
 
 // cutOff turns the end of the context into deadlines, so that a read of the

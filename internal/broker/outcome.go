@@ -23,6 +23,9 @@ var (
 	errLimit      = errors.New("the broker has as many connections of this service as limits.connections allows: try again later")
 	errBusy       = errors.New("the broker has as many handshakes in progress as it allows: try again later")
 	errUnrecorded = errors.New("the audit event cannot be written, and without it no connection is allowed: see the broker's log")
+
+	// errUnrecordedTarget is for the connector to tell.
+	errUnrecordedTarget error = &connector.Failure{Kind: connector.KindInternal, Err: errUnrecorded}
 )
 
 // outcome is how a connection ended; err is nil where it ended in order.
@@ -54,8 +57,11 @@ func (o outcome) settle(cause error, established bool) outcome {
 		o.err = fmt.Errorf("%w: %w", cause, o.err)
 	}
 	o.reason = connector.KindOf(o.err).String()
-	if errors.Is(cause, relay.ErrIdle) {
+	switch {
+	case errors.Is(cause, relay.ErrIdle):
 		o.reason = reasonIdle
+	case errors.Is(o.err, errUnrecorded):
+		o.reason = reasonAudit
 	}
 	if !established {
 		o.typ = audit.Failed

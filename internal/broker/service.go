@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"secretless/internal/audit"
 	"secretless/internal/connector"
 	"secretless/internal/peer"
 )
@@ -26,6 +27,9 @@ type Service struct {
 	Kind        string
 	Connector   connector.Connector
 	Credentials connector.Credentials
+	// References say where the credentials of the service and of its members
+	// come from, by the service's name, for the audit.
+	References map[string][]audit.Reference
 	Listen      []Address
 	Socket      Socket
 	// Allow decides which local processes may connect; nil means everyone

@@ -87,6 +87,8 @@ type Session struct {
 	HandshakeTimeout time.Duration
 	// OnEstablished is set by the broker; call Established.
 	OnEstablished func()
+	// OnReached is set by the broker where somebody listens; call Reached.
+	OnReached func(ctx context.Context, t Target) error
 	// OnUse is set by the broker; call Used.
 	OnUse func(ctx context.Context, what string) error
 	// OnExchange is set by the broker where somebody listens; call Asked and
@@ -164,6 +166,11 @@ type Exchange struct {
 	Service, Kind string
 	// What says what was asked for without any secret: method and URL, no query.
 	What string
+	// Method, Host and Path are its parts, Host with a port where that is not
+	// the scheme's own; the path as the client wrote it, without a query.
+	Method, Scheme, Host, Path string
+	// TLS is that of the connection which the answer came from.
+	TLS *tls.ConnectionState
 	// Status is the answer's, in the protocol's own numbers; zero while there
 	// is none.
 	Status int

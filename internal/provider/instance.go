@@ -111,6 +111,15 @@ func NewInstance(o InstanceOptions) *Instance {
 // Name is the instance's name.
 func (i *Instance) Name() string { return i.name }
 
+// Shown is ref as errors and the audit may show it: nothing where ids are
+// secrets themselves.
+func (i *Instance) Shown(ref string) string {
+	if i.hideRefs {
+		return ""
+	}
+	return ref
+}
+
 // Tends tells whether the provider has work until it is closed, such as renewing
 // what it has handed out.
 func (i *Instance) Tends() bool {

@@ -32,6 +32,16 @@ func (p Plan) Report(conn net.Conn) connector.Report {
 	return out
 }
 
+// Reached is who answered at the other end of conn, for Session.Reached.
+func (p Plan) Reached(conn net.Conn) connector.Target {
+	t := connector.Target{Address: p.Address.String(), TLS: tlsState(conn)}
+	t.Verified = t.TLS != nil && p.verifies()
+	if !p.Address.Unix() {
+		t.Remote = conn.RemoteAddr().String()
+	}
+	return t
+}
+
 // verifies says whether the plan takes a certificate for an identity.
 func (p Plan) verifies() bool {
 	return p.Mode >= target.VerifyCA || p.TLS != nil && (!p.TLS.InsecureSkipVerify || p.TLS.VerifyConnection != nil)

@@ -68,6 +68,15 @@ func (x *exchange) tunnel(o origin.Origin) {
 		x.tell(ofTarget(o.Authority(), err))
 		return
 	}
+	reached := connector.Target{Address: o.Address(), Anonymous: true}
+	if addr := conn.RemoteAddr(); addr != nil {
+		reached.Remote = addr.String()
+	}
+	if err := x.stage.session.Reached(x.r.Context(), reached); err != nil {
+		_ = conn.Close()
+		x.tell(&problem{http.StatusServiceUnavailable, "proxy_internal_error", err.Error()})
+		return
+	}
 	x.open(func(early []byte) error {
 		return x.stage.session.Relay(connector.Handoff{Target: conn, FromClient: early, FromTarget: ahead})
 	}, func() { _ = conn.Close() })

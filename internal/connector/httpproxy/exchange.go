@@ -1,7 +1,9 @@
 package httpproxy
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"strings"
@@ -29,6 +31,7 @@ type exchange struct {
 	answered  bool // the head of the answer was written
 	status    int
 	toClient  int64
+	tls       *tls.ConnectionState // of the connection that the answer came from
 }
 
 // what is the URL without its query, for logs and messages.
@@ -186,7 +189,10 @@ func (x *exchange) record() {
 }
 
 func (x *exchange) event() connector.Exchange {
-	e := connector.Exchange{What: x.r.Method + " " + x.what()}
+	e := connector.Exchange{
+		What: x.r.Method + " " + x.what(), TLS: x.tls,
+		Method: x.r.Method, Scheme: x.bound.to.Scheme(), Host: x.bound.to.Authority(), Path: cmp.Or(x.r.URL.EscapedPath(), "/"),
+	}
 	if s := x.bound.service; s.kind != "" {
 		e.Service, e.Kind = s.name, s.kind
 	}

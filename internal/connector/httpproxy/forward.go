@@ -59,6 +59,7 @@ func (x *exchange) withCredential() {
 	if !s.redact {
 		hidden = nil
 	}
+	x.tls = resp.TLS
 	x.respond(resp.Response, hidden)
 }
 

@@ -178,6 +178,8 @@ func (e *events) Require(_ context.Context, ev audit.Event) error {
 	return nil
 }
 
+func (*events) Lost() uint64 { return 0 }
+
 func (e *events) Close() error { return nil }
 
 func (e *events) of(typ audit.Type) (out []audit.Event) {

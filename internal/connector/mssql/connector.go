@@ -76,6 +76,10 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client *ope
 	if err != nil {
 		return told(s, err, client.login.TDSVersion)
 	}
+	if err := s.Reached(ctx, out.target()); err != nil {
+		_ = out.conn.Close()
+		return told(s, err, client.login.TDSVersion)
+	}
 	if _, err := s.Client.Write(out.seen); err != nil {
 		_ = out.conn.Close()
 		return database.ClientGone(err)

@@ -37,6 +37,16 @@ type established struct {
 	conn net.Conn
 	// seen goes to the client before rest, which was read ahead.
 	seen, rest []byte
+	plan       database.Plan
+}
+
+// target is who answered, by what is below the layer that aligns packets.
+func (e *established) target() connector.Target {
+	conn := e.conn
+	if aligned, ok := conn.(*tds.Aligned); ok {
+		conn = aligned.Conn
+	}
+	return e.plan.Reached(conn)
 }
 
 // logIn opens and authenticates a target connection, wherever the target
@@ -106,7 +116,7 @@ func (l *login) run(ctx context.Context) (*established, *tds.Routing, error) {
 	case answer.Ack == nil:
 		return nil, nil, l.refused(m, answer)
 	}
-	return &established{conn: l.conn, seen: l.seen(m, *answer.Ack, request.TDSVersion), rest: l.in.Rest()}, nil, nil
+	return &established{conn: l.conn, seen: l.seen(m, *answer.Ack, request.TDSVersion), rest: l.in.Rest(), plan: l.plan}, nil, nil
 }
 
 // seen is the target's answer for the client: as it came, unless the two speak

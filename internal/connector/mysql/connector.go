@@ -72,7 +72,11 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client *cli
 	if err != nil {
 		return err
 	}
-	if err := client.finish(out.ok); err != nil {
+	err = s.Reached(ctx, out.target)
+	if err == nil {
+		err = client.finish(out.ok)
+	}
+	if err != nil {
 		_ = out.conn.Close()
 		return err
 	}

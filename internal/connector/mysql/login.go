@@ -33,6 +33,7 @@ type established struct {
 	conn net.Conn
 	// ok is the payload of its OK packet, rest what it sent behind that.
 	ok, rest []byte
+	target   connector.Target
 }
 
 // logIn opens and authenticates a target connection.
@@ -70,7 +71,7 @@ func (c *Connector) attempt(ctx context.Context, s *connector.Session, client *c
 		_ = l.conn.Close()
 		return nil, err
 	}
-	return &established{conn: l.conn, ok: ok, rest: l.in.Rest()}, nil
+	return &established{conn: l.conn, ok: ok, rest: l.in.Rest(), target: settings.plan.Reached(l.conn)}, nil
 }
 
 func (l *login) run(ctx context.Context) ([]byte, error) {

@@ -74,6 +74,10 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client star
 	if err != nil {
 		return told(s, err)
 	}
+	if err := s.Reached(ctx, out.plan.Reached(out.conn)); err != nil {
+		_ = out.conn.Close()
+		return told(s, err)
+	}
 	// Known before the client is: it may cancel its first query at once.
 	forget := c.sessions.add(out.key, out.plan.at(out.conn))
 	// One write for all, so that the client wakes up once.

@@ -55,6 +55,9 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 			out, err = logIn(ctx, s, set, client)
 			return err
 		})
+		if err == nil {
+			err = s.Reached(ctx, out.target)
+		}
 		if out != nil {
 			for _, banner := range out.banners {
 				tell(banner)

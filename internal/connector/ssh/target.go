@@ -8,6 +8,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/connector/sshkey"
 	"secretless/internal/secret"
 	"secretless/internal/target"
 )
@@ -17,6 +18,7 @@ type upstream struct {
 	side
 	banners []string
 	hostKey ssh.PublicKey
+	target  connector.Target
 }
 
 // maxBanners bounds the texts of a target before its login, in bytes.
@@ -69,7 +71,19 @@ func (l *login) run(ctx context.Context, conn net.Conn) (*upstream, error) {
 	// The transport keeps the callbacks of l for the next key exchange; the
 	// key and the password are not for keeping.
 	l.settings.signer, l.settings.password = nil, secret.Value{}
-	return &upstream{side{client, channels, requests}, l.banners, l.shownKey}, nil
+	return &upstream{side{client, channels, requests}, l.banners, l.shownKey, l.reached(conn)}, nil
+}
+
+// reached is who answered, for the audit.
+func (l *login) reached(conn net.Conn) connector.Target {
+	t := connector.Target{
+		Address: l.settings.address.String(), HostKey: sshkey.Fingerprint(l.shownKey),
+		Verified: !l.settings.hostKeys.AcceptsAny(),
+	}
+	if !l.settings.address.Unix() {
+		t.Remote = conn.RemoteAddr().String()
+	}
+	return t
 }
 
 func (l *login) config() *ssh.ClientConfig {
