@@ -78,6 +78,7 @@ func (r *reloadStatus) record(err error) {
 type statusReport struct {
 	Version  string                 `json:"version"`
 	Config   string                 `json:"config"`
+	Source   string                 `json:"source,omitempty"` // what is known about the way to Config
 	Ready    bool                   `json:"ready"`
 	Reloads  reloadReport           `json:"reloads"`
 	Services []broker.ServiceStatus `json:"services"`
@@ -93,7 +94,8 @@ type reloadReport struct {
 func (p *process) status() statusReport {
 	return statusReport{
 		Version:  versionText(),
-		Config:   p.path,
+		Config:   p.source.String(),
+		Source:   p.source.state(),
 		Ready:    p.ready.Load() && p.broker.Ready(),
 		Reloads:  p.reloads.report(),
 		Services: p.broker.Status(),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"strings"
 )
 
 // RunLegacy runs the broker with the old program's flags: single dash or
@@ -48,13 +47,9 @@ func translateLegacy(env Env, args []string) ([]string, error) {
 			fmt.Fprintf(env.Stderr, "secretless-broker: -%s has no effect in this version\n", name)
 		}
 	}
-	path, err := legacyFile(*file, *manager)
-	if err != nil {
-		return nil, err
-	}
-	out := []string{"serve"}
-	if path != "" {
-		out = append(out, "--config="+path)
+	out := []string{"serve", "--config-mgr=" + *manager}
+	if *file != "" {
+		out = append(out, "--config="+*file)
 	}
 	if *watch {
 		out = append(out, "--watch")
@@ -63,23 +58,4 @@ func translateLegacy(env Env, args []string) ([]string, error) {
 		out = append(out, "--log-level=debug")
 	}
 	return out, nil
-}
-
-// legacyFile finds the file that -f and -config-mgr name together.
-func legacyFile(file, manager string) (string, error) {
-	id, spec, _ := strings.Cut(manager, "#")
-	switch id {
-	case "configfile":
-	case "k8s/crd":
-		return "", fmt.Errorf("-config-mgr %s: custom resources are not supported by this version; mount the configuration as a file and use -f", manager)
-	default:
-		return "", fmt.Errorf("-config-mgr %s: unknown configuration manager; write configfile or configfile#PATH", manager)
-	}
-	if file != "" && spec != "" && file != spec {
-		return "", fmt.Errorf("-f %s and -config-mgr %s name different files: give one of them", file, manager)
-	}
-	if file == "" {
-		return spec, nil
-	}
-	return file, nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +21,7 @@ import (
 type process struct {
 	env     Env
 	options serveOptions
-	path    string
-	asRead  fs.FileInfo // the file at path when start read it
+	source  configSource
 	log     *slog.Logger
 
 	assembler *assemble.Assembler
@@ -41,27 +38,25 @@ type process struct {
 }
 
 // start brings the broker up or leaves nothing behind.
-func start(ctx context.Context, env Env, o serveOptions, log *slog.Logger) (*process, error) {
-	source, err := openConfig(env, o.file)
+func start(ctx context.Context, env Env, o serveOptions, from configSource, log *slog.Logger) (*process, error) {
+	read, err := from.read()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{env: env, options: o, path: source.path, log: log}
-	p.asRead, _ = os.Stat(source.path) // nil for standard input
+	p := &process{env: env, options: o, source: from, log: log}
 	p.assembler = assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: log})
-	file, built, err := load(p.assembler, source)
+	file, built, err := load(p.assembler, read)
 	if err != nil {
+		from.report(verdict{err: err})
 		return nil, usage(err)
 	}
 	logWarnings(log, built.Warnings)
-	if o.watch && source.path == "-" {
-		built.Discard()
-		return nil, usage(errors.New("--watch needs a file: the configuration comes from standard input"))
-	}
 	if err := p.open(ctx, file, built); err != nil {
+		from.report(verdict{err: err})
 		return nil, err
 	}
-	log.Info("ready", "version", versionText(), "config", source.path, "services", len(built.Services))
+	from.report(verdict{warnings: built.Warnings, services: len(built.Configured)})
+	log.Info("ready", "version", versionText(), "config", from.String(), "services", len(built.Services))
 	return p, nil
 }
 
@@ -113,17 +108,20 @@ func (p *process) reload(ctx context.Context) (err error) {
 		return errors.New("the broker is stopping")
 	}
 	defer func() { p.reloads.record(err) }()
-	if p.path == "-" {
-		return errors.New("the configuration came from standard input, which cannot be read twice; restart the broker")
-	}
-	source, err := openConfig(p.env, p.path)
+	read, err := p.source.read()
 	if err != nil {
 		return err
 	}
-	file, built, err := load(p.assembler, source)
+	var now verdict
+	defer func() {
+		now.err = err
+		p.source.report(now)
+	}()
+	file, built, err := load(p.assembler, read)
 	if err != nil {
 		return err
 	}
+	now.warnings, now.services = built.Warnings, len(built.Configured)
 	logWarnings(p.log, built.Warnings)
 	if p.outside != outsideText(file) {
 		p.log.Warn("changes of admin, audit and state take effect at the next start")

@@ -94,6 +94,9 @@ func statusCommand(env Env) *cobra.Command {
 func printStatus(env Env, r statusReport) error {
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "%s\n%s, %s, %d reloads, %d failed\n\n", r.Version, r.Config, readiness(r.Ready), r.Reloads.Succeeded, r.Reloads.Failed)
+	if r.Source != "" {
+		fmt.Fprintf(w, "%s\n\n", r.Source)
+	}
 	if r.Reloads.LastError != "" {
 		fmt.Fprintf(w, "the last reload failed, the configuration before it is running:\n%s\n\n", r.Reloads.LastError)
 	}

@@ -16,6 +16,7 @@ import (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	file               string
+	manager            string
 	watch              bool
 	requireCredentials bool
 	logs               logFlags
@@ -40,6 +41,7 @@ configuration is wrong, 130 or 143 stopped by a second signal.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), env, o) },
 	}
 	configFlag(cmd, &o.file)
+	cmd.Flags().StringVar(&o.manager, "config-mgr", "", "where the configuration comes from: configfile#PATH, as -f PATH")
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "reload when the configuration file changes")
 	cmd.Flags().BoolVar(&o.requireCredentials, "require-credentials", false, "do not start unless every credential can be fetched")
 	o.logs.register(cmd.Flags(), "info")
@@ -60,7 +62,12 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	pace := tuneMemory(env)
 	signals, stop := env.Notify(lifecycleSignals()...)
 	defer stop()
-	p, err := start(ctx, env, o, log)
+	from, err := openSource(env, o)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	p, err := start(ctx, env, o, from, log)
 	if err != nil {
 		return err
 	}
@@ -71,12 +78,7 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 
 // run is the main loop: reloads one after the other until a signal says stop.
 func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer) error {
-	watchCtx, endWatch := context.WithCancel(ctx)
-	defer endWatch()
-	var changes <-chan struct{}
-	if p.options.watch {
-		changes = watchFile(watchCtx, p.path, p.asRead)
-	}
+	changes := p.source.changes()
 	looks := time.NewTicker(trimEvery)
 	defer looks.Stop()
 	var memory trimmer
@@ -88,14 +90,13 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 		case <-ctx.Done():
 			return p.stop(signals, "context ended")
 		case _, ok := <-changes:
-			if !ok { // the context has ended
+			if !ok { // there will be no more
 				changes = nil
 				continue
 			}
-			p.reloadAndLog(ctx, "file changed")
+			p.reloadAndLog(ctx, p.source.String()+" changed")
 		case s := <-signals:
 			if !isReload(s) {
-				endWatch()
 				return p.stop(signals, s.String())
 			}
 			p.reloadAndLog(ctx, s.String())
