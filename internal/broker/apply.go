@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +113,7 @@ func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, p
 		}
 	}
 	count := newCounters()
-	if old := b.services[svc.Name]; old != nil {
+	if old := cmp.Or(b.services[svc.Name], b.drained[svc.Name]); old != nil {
 		count = old.counters
 	}
 	g := newGeneration(svc, b.log, count)
@@ -179,6 +180,12 @@ func (b *Broker) commit(ch *change) {
 	}
 	oldEndpoints, oldServices := b.endpoints, b.services
 	b.endpoints, b.services, b.state = ch.endpoints, ch.services, serving
+	clear(b.drained)
+	for name, g := range oldServices {
+		if ch.services[name] != g {
+			b.draining[g] = struct{}{}
+		}
+	}
 	b.mu.Unlock()
 
 	for key, e := range oldEndpoints {
@@ -193,7 +200,7 @@ func (b *Broker) commit(ch *change) {
 	for name, g := range oldServices {
 		if ch.services[name] != g {
 			g.log.Info("draining", "connections", g.active(), "replaced", ch.services[name] != nil, "drain", g.svc.Drain)
-			b.drain(g)
+			b.drain(g, b.atOnce)
 		}
 	}
 	for _, svc := range ch.dropped {

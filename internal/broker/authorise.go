@@ -16,16 +16,25 @@ import (
 func (b *Broker) authorise(c *conn) error {
 	return c.contain(func() (err error) {
 		if policy := c.gen.svc.Allow; policy != nil {
-			c.peer, err = b.check(policy, c.client)
+			var id peer.Identity
+			id, err = b.check(policy, c.client)
+			c.identify(id)
 			return err
 		}
-		// Without a policy it is only for the audit, which says "unknown"
+		// Without a policy it is only for records, which say "unknown"
 		// where the kernel does: a probe that has gone, most often.
 		if b.identify {
-			c.peer, _ = peer.Identify(c.client)
+			id, _ := peer.Identify(c.client)
+			c.identify(id)
 		}
 		return nil
 	})
+}
+
+func (c *conn) identify(id peer.Identity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peer = id
 }
 
 // decline says no in the connector's protocol where it can. The answer is all

@@ -29,6 +29,9 @@ type Options struct {
 	// Audit takes an event for every connection; nil means none. Closed by
 	// whoever opened it, after Shutdown.
 	Audit audit.Sink
+	// Identify finds out who is behind every connection, for Connections; an
+	// audit has it done anyway.
+	Identify bool
 	// Getenv looks up LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES for socket
 	// activation; nil means os.Getenv.
 	Getenv func(string) string
@@ -49,7 +52,8 @@ type Broker struct {
 	log      *slog.Logger
 	relay    relay.Relay
 	audit    audit.Sink
-	identify bool // also where no service asks, for the audit
+	audited  bool // there is an audit
+	identify bool // also where no service asks
 	systemd  *activation
 	watcher  *watcher // nil where the platform has none
 
@@ -63,12 +67,17 @@ type Broker struct {
 	apply sync.Mutex     // one Apply or Shutdown at a time
 	tasks sync.WaitGroup // accept loops and drains
 	cut   chan struct{}  // closed when Shutdown runs out of patience
+	// stopping is closed when Shutdown begins, atOnce from the start: when the
+	// time begins that a service has to drain.
+	stopping, atOnce chan struct{}
+	live             sync.Mutex // one Live at a time
 
 	mu        sync.Mutex // guards what follows; held only to read or change it
 	state     state
 	endpoints map[string]*endpoint // by key
 	services  map[string]*generation
 	draining  map[*generation]struct{}
+	drained   map[string]*generation // by Drain, until the next Apply
 }
 
 type state int
@@ -87,8 +96,10 @@ func New(o Options) *Broker {
 	b := &Broker{
 		log: o.Log, relay: o.Relay, audit: o.Audit, maxHandshakes: int64(o.MaxHandshakes),
 		refusals: make(chan struct{}, maxRefusals), cut: make(chan struct{}),
+		stopping: make(chan struct{}), atOnce: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, services: map[string]*generation{}, draining: map[*generation]struct{}{},
-		check: func(p *peer.Policy, c net.Conn) (peer.Identity, error) { return p.Check(c) },
+		drained: map[string]*generation{},
+		check:   func(p *peer.Policy, c net.Conn) (peer.Identity, error) { return p.Check(c) },
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
@@ -97,7 +108,9 @@ func New(o Options) *Broker {
 		b.audit = audit.Nop{}
 	}
 	_, nop := b.audit.(audit.Nop)
-	b.identify = !nop
+	b.audited = !nop
+	b.identify = b.audited || o.Identify
+	close(b.atOnce)
 	if b.maxHandshakes <= 0 {
 		b.maxHandshakes = defaultMaxHandshakes
 	}
@@ -109,7 +122,8 @@ func New(o Options) *Broker {
 }
 
 // Ready reports whether a set of services has been applied, every listener is
-// up and the broker is not shutting down. It stays true through Apply.
+// up, none was drained and the broker is not shutting down. It stays true
+// through Apply.
 func (b *Broker) Ready() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -118,7 +132,7 @@ func (b *Broker) Ready() bool {
 			return false
 		}
 	}
-	return b.state == serving
+	return b.state == serving && len(b.drained) == 0
 }
 
 // Shutdown stops accepting, lets the connections of every service live on for
@@ -143,8 +157,9 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 		e.retire()
 	}
 	b.systemd.close()
+	close(b.stopping)
 	for _, g := range services {
-		b.drain(g)
+		b.drain(g, b.atOnce)
 	}
 	return b.wait(ctx)
 }

@@ -17,18 +17,27 @@ import (
 type conn struct {
 	gen      *generation
 	endpoint *endpoint
-	id       uint64
 	since    time.Time
-	remote   string
-	peer     peer.Identity
-	limited  bool // counts against the service's limit; guarded by gen.mu
+	limited  bool          // counts against the service's limit; guarded by gen.mu
+	left     chan struct{} // nil, or closed when it has ended; guarded by gen.mu
 
-	mu      sync.Mutex
-	client  net.Conn // nil once the relay owns it
-	cancel  context.CancelCauseFunc
-	handle  relay.Handle
-	stopped error
+	// Guards what follows. The three are written once, by the goroutine that
+	// attends to the connection, which reads them without it.
+	mu     sync.Mutex
+	id     uint64
+	remote string
+	peer   peer.Identity
+
+	client    net.Conn // nil once the relay owns it
+	handshake *handshake
+	cancel    context.CancelCauseFunc
+	handle    relay.Handle
+	served    moved // before the relay
+	stopped   error
 }
+
+// moved counts bytes as a relay does.
+type moved struct{ toTarget, toClient int64 }
 
 // accepted counts nc and attends to it in a goroutine that lives as long as
 // the handshake. It is called by the accept loop and never blocks it.
@@ -38,7 +47,9 @@ func (b *Broker) accepted(e *endpoint, nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
+	c.mu.Lock()
 	c.id, c.remote = b.lastID.Add(1), nc.RemoteAddr().String()
+	c.mu.Unlock()
 	slot := b.slot(c, v)
 	if slot == nil {
 		defer c.gen.work.Done()
@@ -126,7 +137,7 @@ func (b *Broker) converse(h *handshake, s *connector.Session, v verdict) outcome
 	}
 	h.watch(b.watcher)
 	err := c.contain(func() error { return c.gen.svc.Connector.ServeConn(h.ctx, s) })
-	if pair := s.Handoff(); err == nil && pair != nil && !h.reached && b.identify {
+	if pair := s.Handoff(); err == nil && pair != nil && !h.reached && b.audited {
 		err = b.reached(h.ctx, h, connector.Target{Address: pair.Target.RemoteAddr().String()})
 	}
 	return outcome{typ: audit.Closed, err: err}
@@ -137,9 +148,9 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 	c := h.conn
 	// A deadline left over from the handshake would end an idle pair later.
 	_ = pair.Target.SetDeadline(time.Time{})
-	closed, served := pair.Closed, h.passed()
+	closed, passed := pair.Closed, h.passed()
 	c.mu.Lock()
-	c.client = nil
+	c.client, c.served = nil, moved{passed.ToTarget, passed.ToClient}
 	c.mu.Unlock()
 	if !h.wasEstablished() {
 		c.gen.counters.established.Add(1)
@@ -150,12 +161,12 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 		IdleTimeout: c.gen.svc.Limits.IdleTimeout,
 		Done: func(r relay.Result) {
 			c.gen.contain(closed)
-			r.ToTarget, r.ToClient = r.ToTarget+served.ToTarget, r.ToClient+served.ToClient
+			r.ToTarget, r.ToClient = r.ToTarget+c.served.toTarget, r.ToClient+c.served.toClient
 			b.finish(c, outcome{typ: audit.Closed, err: r.Err}.relayed(), r)
 		},
 	})
 	c.mu.Lock()
-	c.handle = handle
+	c.handle, c.handshake = handle, nil
 	stopped := c.stopped
 	c.mu.Unlock()
 	if stopped != nil {

@@ -30,8 +30,9 @@ var (
 )
 
 // drain lets go of g, to which nothing can be added any more: its endpoints
-// have been swapped or retired before.
-func (b *Broker) drain(g *generation) {
+// have been swapped or retired before. Its drain time begins when begin is
+// closed.
+func (b *Broker) drain(g *generation, begin <-chan struct{}) {
 	b.mu.Lock()
 	b.draining[g] = struct{}{}
 	b.mu.Unlock()
@@ -45,7 +46,7 @@ func (b *Broker) drain(g *generation) {
 		g.contain(d.Drain)
 	}
 	b.tasks.Go(func() {
-		g.runDown(b.cut)
+		g.runDown(begin, b.cut)
 		g.close()
 		b.mu.Lock()
 		delete(b.draining, g)
@@ -54,8 +55,15 @@ func (b *Broker) drain(g *generation) {
 }
 
 // runDown returns when the last connection has ended: by itself, or because
-// the drain time passed or cut was closed.
-func (g *generation) runDown(cut <-chan struct{}) {
+// the drain time passed since begin was closed, or cut was.
+func (g *generation) runDown(begin, cut <-chan struct{}) {
+	defer g.work.Wait()
+	select {
+	case <-g.empty:
+		return
+	case <-begin:
+	case <-cut:
+	}
 	drain := time.NewTimer(g.svc.Drain)
 	defer drain.Stop()
 	select {
@@ -65,7 +73,6 @@ func (g *generation) runDown(cut <-chan struct{}) {
 	case <-cut:
 		g.stop(ErrDraining)
 	}
-	g.work.Wait()
 }
 
 func (g *generation) stop(cause error) {

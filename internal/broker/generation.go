@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretless/internal/connector"
+	"secretless/internal/relay"
 )
 
 // generation is one applied Service with its connections. A changed service
@@ -61,11 +62,16 @@ func (g *generation) admit(e *endpoint, nc net.Conn) (*conn, verdict) {
 	return c, v
 }
 
-// leave forgets c, whose sockets are closed.
-func (g *generation) leave(c *conn) {
+// leave forgets c, whose sockets are closed, and counts how it ended: in one
+// step, so that Live sees its bytes once.
+func (g *generation) leave(c *conn, o outcome, r relay.Result) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.counters.count(o, r)
 	delete(g.conns, c)
+	if c.left != nil {
+		close(c.left)
+	}
 	g.counters.active.Add(-1)
 	if c.limited {
 		g.limited--

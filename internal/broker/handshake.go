@@ -30,6 +30,7 @@ type handshake struct {
 
 	mu          sync.Mutex
 	unwatch     func()
+	target      string      // that was reached
 	idle        *time.Timer // nil without limits.idleTimeout, or not established
 	established bool
 	over        bool
@@ -45,7 +46,7 @@ func newHandshake(c *conn, v verdict, slot func()) *handshake {
 	h.timer = time.AfterFunc(timeout, func() { h.cancel(ErrHandshakeTimeout) })
 	h.unfollow = context.AfterFunc(h.ctx, h.cutOff)
 	c.mu.Lock()
-	c.cancel = h.cancel
+	c.handshake, c.cancel = h, h.cancel
 	stopped := c.stopped
 	c.mu.Unlock()
 	if stopped != nil {
@@ -65,6 +66,8 @@ func (h *handshake) session(b *Broker) *connector.Session {
 	}
 	if b.identify {
 		s.OnReached = func(ctx context.Context, t connector.Target) error { return b.reached(ctx, h, t) }
+	}
+	if b.audited {
 		s.OnUse = func(ctx context.Context, what string) error { return b.used(ctx, h.conn, what) }
 		s.OnExchange = func(ctx context.Context, e connector.Exchange) error { return b.exchange(ctx, h.conn, e) }
 	}
@@ -144,6 +147,12 @@ func (h *handshake) wasEstablished() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.established
+}
+
+func (h *handshake) progress() (established bool, target string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.established, h.target
 }
 
 // end releases everything, and returns why the context had ended before, nil

@@ -62,6 +62,8 @@ func (o outcome) settle(cause error, established bool) outcome {
 		o.reason = reasonIdle
 	case errors.Is(o.err, errUnrecorded):
 		o.reason = reasonAudit
+	case errors.Is(cause, ErrAdministrator):
+		o.reason = reasonAdministrator
 	}
 	if !established {
 		o.typ = audit.Failed
@@ -75,6 +77,8 @@ func (o outcome) relayed() outcome {
 	case o.err == nil:
 	case errors.Is(o.err, relay.ErrIdle):
 		o.reason = reasonIdle
+	case errors.Is(o.err, ErrAdministrator):
+		o.reason = reasonAdministrator
 	case errors.Is(o.err, relay.ErrStopped), errors.Is(o.err, ErrDraining):
 		o.reason = connector.KindStopping.String()
 	default:
@@ -89,9 +93,8 @@ func (b *Broker) finish(c *conn, o outcome, r relay.Result) {
 	e := c.event(o.typ)
 	e.Reason, e.ToTarget, e.ToClient, e.Duration = o.reason, r.ToTarget, r.ToClient, e.Time.Sub(c.since)
 	b.audit.Record(e)
-	c.gen.counters.count(o, r)
 	c.logEnd(o, r, e.Duration)
-	c.gen.leave(c)
+	c.gen.leave(c, o, r)
 }
 
 func (c *conn) event(typ audit.Type) audit.Event {

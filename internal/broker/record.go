@@ -11,9 +11,15 @@ import (
 	"secretless/internal/connector"
 )
 
-// reached records who the target of a connection is. It is called by the
+// reached notes, for the audit as well, who the target of a connection is. It is called by the
 // connection's goroutine, or while that waits.
 func (b *Broker) reached(ctx context.Context, h *handshake, t connector.Target) error {
+	h.mu.Lock()
+	h.target = t.Address
+	h.mu.Unlock()
+	if !b.audited {
+		return nil
+	}
 	h.reached = true
 	e := h.conn.event(audit.Connected)
 	e.Target = h.conn.gen.target(t)

@@ -56,6 +56,8 @@ type ServiceStatus struct {
 	Active     int64 `json:"active"`
 	Handshakes int64 `json:"handshakes"`
 	Draining   int   `json:"draining"`
+	// Drained is true where an administrator has closed the listeners.
+	Drained bool `json:"drained,omitempty"`
 	// Accepted splits up into Refused, Failed, Established and, the rest,
 	// probes that left without having asked for anything.
 	Accepted    uint64 `json:"accepted"`
@@ -65,7 +67,8 @@ type ServiceStatus struct {
 	// Failures splits Failed up by connector.Kind.
 	Failures map[string]uint64 `json:"failures,omitempty"`
 	Panics   uint64            `json:"panics"`
-	// The bytes of connections that have ended, as in the audit.
+	// The bytes of connections that have ended, as in the audit; in Live also
+	// of those that are open.
 	BytesToTarget int64 `json:"bytes_to_target"`
 	BytesToClient int64 `json:"bytes_to_client"`
 }
@@ -80,6 +83,10 @@ func (b *Broker) Status() []ServiceStatus {
 		for _, a := range g.svc.Listen {
 			byName[name].Listen = append(byName[name].Listen, a.String())
 		}
+	}
+	for name, g := range b.drained {
+		byName[name] = g.status()
+		byName[name].Drained = true
 	}
 	for _, e := range b.endpoints {
 		s := byName[e.serves()]

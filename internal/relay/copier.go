@@ -26,9 +26,9 @@ type copier struct {
 	conns [2]net.Conn
 	ahead [2][]byte
 	idle  uint32
-	last  atomic.Uint32 // tick of the last byte moved
-	left  atomic.Int32  // directions still running
-	moved [2]int64      // by the direction's own goroutine
+	last  atomic.Uint32   // tick of the last byte moved
+	left  atomic.Int32    // directions still running
+	moved [2]atomic.Int64 // written by the direction's own goroutine
 	done  func(Result)
 
 	mu     sync.Mutex
@@ -100,7 +100,7 @@ func (c *copier) carry(from Side) *SocketError {
 func (c *copier) write(from Side, b []byte) *SocketError {
 	c.last.Store(c.set.now.Load())
 	n, err := c.conns[from.other()].Write(b)
-	c.moved[from] += int64(n)
+	c.moved[from].Add(int64(n))
 	if err != nil {
 		return &SocketError{from.other(), "write", err}
 	}
@@ -182,7 +182,7 @@ func (c *copier) finish() {
 		}
 	}
 	c.set.remove(c)
-	c.set.ledger.settle(c.done, Result{ToTarget: c.moved[Client], ToClient: c.moved[Target], Err: err})
+	c.set.ledger.settle(c.done, Result{ToTarget: c.moved[Client].Load(), ToClient: c.moved[Target].Load(), Err: err})
 }
 
 // transport is the connection below all layers: TLS, or TLS and a framing below

@@ -40,9 +40,10 @@ type loop struct {
 
 // command is what other goroutines ask of a loop.
 type command struct {
-	what  what
-	pair  *pair
-	cause error
+	what     what
+	pair     *pair
+	cause    error
+	question *question
 }
 
 type what uint8
@@ -51,6 +52,7 @@ const (
 	begin what = iota
 	stop
 	quit
+	look
 )
 
 // Tokens of the loop's own descriptors; those of pairs are never negative.
@@ -103,8 +105,11 @@ func (l *loop) post(c command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		if c.what == begin {
+		switch c.what {
+		case begin:
 			c.pair.refuse()
+		case look:
+			close(c.question.done) // its pairs have ended
 		}
 		return
 	}
@@ -196,6 +201,8 @@ func (l *loop) obey() {
 			l.begin(c.pair)
 		case stop:
 			c.pair.stop(c.cause)
+		case look:
+			c.question.answer()
 		}
 	}
 	if l.quitting {

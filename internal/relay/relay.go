@@ -16,6 +16,11 @@ type Relay interface {
 	// then on the caller must not touch them. Handle.Stop may be called at
 	// any time, from any goroutine.
 	Start(p Pair) Handle
+	// Look tells how far pairs are that Start has returned, in the order of
+	// handles; what a pair that has ended shows means nothing. It waits for the
+	// loops, for microseconds, and costs pairs nothing while nobody looks.
+	// details cost some system calls a pair.
+	Look(handles []Handle, details bool) []Progress
 	// Close stops every pair with ErrStopped, waits until all Done callbacks
 	// have returned, and releases the relay's goroutines and descriptors.
 	Close() error
