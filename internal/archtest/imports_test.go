@@ -39,7 +39,7 @@ var rules = []rule{
 	{"internal/config", []string{"internal/secret"}, "configuration is plain data: assemble turns it into services"},
 	{
 		"internal/broker",
-		[]string{"internal/connector", "internal/peer", "internal/relay", "internal/audit", "internal/secret"},
+		[]string{"internal/connector", "internal/peer", "internal/relay", "internal/audit", "internal/secret", "internal/stage", "internal/histogram"},
 		"the broker runs services and knows no protocol, provider or file format",
 	},
 	{
@@ -65,7 +65,7 @@ var rules = []rule{
 		},
 		"the suite runs any connector in a real broker and knows none of them",
 	},
-	{"internal/connector", []string{"internal/peer", "internal/secret"}, "it is the contract, not an implementation"},
+	{"internal/connector", []string{"internal/peer", "internal/secret", "internal/stage"}, "it is the contract, not an implementation"},
 	{"internal/connector/sshkey", []string{"internal/secret"}, "keys and host keys are read for the SSH connectors, which know who connects to what"},
 	{
 		"internal/connector/ssh",
@@ -80,15 +80,15 @@ var rules = []rule{
 	{"internal/connector/httpproxy/origin", nil, leaf},
 	{
 		"internal/connector/httpproxy",
-		[]string{"internal/connector", "internal/connector/database", "internal/localca", "internal/secret", "internal/target", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/localca", "internal/secret", "internal/stage", "internal/target", "own"},
 		"the proxy has a certificate authority; what adds credentials to requests does not need it",
 	},
 	{
 		"internal/connector/*",
-		[]string{"internal/connector", "internal/connector/database", "internal/secret", "internal/target", "internal/relay", "internal/wire/*", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/secret", "internal/stage", "internal/target", "internal/relay", "internal/wire/*", "own"},
 		"a connector depends on the contract and its codec alone: never on another connector, a provider, config or broker",
 	},
-	{"internal/provider", []string{"internal/secret"}, "it is the contract and the resolver, not a source"},
+	{"internal/provider", []string{"internal/secret", "internal/stage", "internal/histogram"}, "it is the contract and the resolver, not a source"},
 	{"internal/provider/providertest", []string{"internal/provider", "internal/secret", "internal/testenv"}, "the suite knows no provider"},
 	{"internal/provider/aws", awsProvider, sharesAWS},
 	{"internal/provider/awsssm", awsProvider, sharesAWS},
@@ -106,6 +106,8 @@ var rules = []rule{
 	{"internal/target", []string{"internal/secret", "internal/connector"}, "dialling serves every connector and knows none"},
 	{"internal/kubeapi", []string{"internal/secret"}, "it asks an API server and knows neither providers nor configurations"},
 	{"internal/secret", nil, leaf},
+	{"internal/stage", nil, leaf},
+	{"internal/histogram", nil, leaf},
 	{"internal/peer", nil, leaf},
 	{"internal/relay", nil, leaf},
 	{"internal/localca", nil, "it makes certificates and knows nothing of who asks for them"},

@@ -151,6 +151,16 @@ var errMembers = errors.New("a shared address has no credentials of its own")
 // Get fails: nothing says whose are wanted.
 func (memberCredentials) Get(context.Context) (*secret.Set, error) { return nil, errMembers }
 
+// Suspended names the members whose target keeps rejecting their credentials.
+func (m memberCredentials) Suspended() (names []string) {
+	for _, c := range m {
+		if s, ok := c.(interface{ Suspended() []string }); ok {
+			names = append(names, s.Suspended()...)
+		}
+	}
+	return names
+}
+
 // Rejected, Drop and Accepted are never called, for there is no set.
 func (memberCredentials) Rejected(*secret.Set) bool { return false }
 func (memberCredentials) Drop(*secret.Set) bool     { return false }

@@ -16,6 +16,7 @@ import (
 	"secretless/internal/audit"
 	"secretless/internal/peer"
 	"secretless/internal/relay"
+	"secretless/internal/stage"
 )
 
 // Options are what a Broker works with.
@@ -32,6 +33,8 @@ type Options struct {
 	// Identify finds out who is behind every connection, for Connections; an
 	// audit has it done anyway.
 	Identify bool
+	// Tracer makes the spans of connections and requests; nil means none.
+	Tracer stage.Tracer
 	// Getenv looks up LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES for socket
 	// activation; nil means os.Getenv.
 	Getenv func(string) string
@@ -53,6 +56,7 @@ type Broker struct {
 	relay    relay.Relay
 	audit    audit.Sink
 	audited  bool // there is an audit
+	tracer   stage.Tracer
 	identify bool // also where no service asks
 	systemd  *activation
 	watcher  *watcher // nil where the platform has none
@@ -94,7 +98,7 @@ var ErrStopped = errors.New("the broker has been shut down")
 // New makes a broker that runs nothing yet.
 func New(o Options) *Broker {
 	b := &Broker{
-		log: o.Log, relay: o.Relay, audit: o.Audit, maxHandshakes: int64(o.MaxHandshakes),
+		log: o.Log, relay: o.Relay, audit: o.Audit, tracer: o.Tracer, maxHandshakes: int64(o.MaxHandshakes),
 		refusals: make(chan struct{}, maxRefusals), cut: make(chan struct{}),
 		stopping: make(chan struct{}), atOnce: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, services: map[string]*generation{}, draining: map[*generation]struct{}{},
@@ -106,6 +110,9 @@ func New(o Options) *Broker {
 	}
 	if b.audit == nil {
 		b.audit = audit.Nop{}
+	}
+	if b.tracer == nil {
+		b.tracer = stage.NoTracer{}
 	}
 	_, nop := b.audit.(audit.Nop)
 	b.audited = !nop

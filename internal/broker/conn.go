@@ -10,6 +10,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/peer"
 	"secretless/internal/relay"
+	"secretless/internal/stage"
 )
 
 // conn is one accepted connection, from accept to its end. While it is
@@ -18,6 +19,7 @@ type conn struct {
 	gen      *generation
 	endpoint *endpoint
 	since    time.Time
+	span     stage.Span    // nil where it is not traced
 	limited  bool          // counts against the service's limit; guarded by gen.mu
 	left     chan struct{} // nil, or closed when it has ended; guarded by gen.mu
 
@@ -95,7 +97,7 @@ func (b *Broker) slot(c *conn, v verdict) func() {
 
 // attend does everything from authorisation to the hand-off.
 func (b *Broker) attend(c *conn, v verdict, slot func()) {
-	h := newHandshake(c, v, slot)
+	h := newHandshake(c, v, slot, b.tracer)
 	s := h.session(b)
 	out := b.converse(h, s, v)
 	cause := h.end()
@@ -153,7 +155,7 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 	c.client, c.served = nil, moved{passed.ToTarget, passed.ToClient}
 	c.mu.Unlock()
 	if !h.wasEstablished() {
-		c.gen.counters.established.Add(1)
+		c.establish()
 	}
 	handle := b.relay.Start(relay.Pair{
 		Client: client, Target: pair.Target,
@@ -172,6 +174,11 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 	if stopped != nil {
 		handle.Stop(stopped)
 	}
+}
+
+func (c *conn) establish() {
+	c.gen.counters.established.Add(1)
+	c.gen.counters.measures.handshakes.Observe(time.Since(c.since))
 }
 
 // stop ends c, whatever it is doing, with cause.

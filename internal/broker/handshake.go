@@ -8,6 +8,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/relay"
+	"secretless/internal/stage"
 )
 
 // lastWords is how long writes to the client still work after a handshake was
@@ -24,6 +25,7 @@ type handshake struct {
 	slot   func()
 	timer  *time.Timer
 	meter  *meter
+	tracer stage.Tracer
 
 	unfollow func() bool
 	reached  bool // the target is in the audit; of the connection's goroutine
@@ -36,9 +38,11 @@ type handshake struct {
 	over        bool
 }
 
-func newHandshake(c *conn, v verdict, slot func()) *handshake {
-	h := &handshake{conn: c, slot: slot, meter: newMeter(c.client)}
-	h.ctx, h.cancel = context.WithCancelCause(context.Background())
+func newHandshake(c *conn, v verdict, slot func(), tracer stage.Tracer) *handshake {
+	h := &handshake{conn: c, slot: slot, meter: newMeter(c.client), tracer: tracer}
+	ctx, span := tracer.Connection(context.Background(), "connection")
+	c.span = span
+	h.ctx, h.cancel = context.WithCancelCause(stage.With(ctx, h))
 	timeout := c.gen.svc.Limits.HandshakeTimeout
 	if v == refuse {
 		timeout = refuseTimeout
@@ -63,12 +67,13 @@ func (h *handshake) session(b *Broker) *connector.Session {
 		Credentials: svc.Credentials, ClientTLS: svc.ClientTLS, ConnectTimeout: svc.Limits.ConnectTimeout,
 		HandshakeTimeout: svc.Limits.HandshakeTimeout,
 		OnEstablished:    h.establish,
+		OnUse:            func(ctx context.Context, what string) error { return b.used(ctx, h.conn, what) },
+		OnRequest:        h.request,
 	}
 	if b.identify {
 		s.OnReached = func(ctx context.Context, t connector.Target) error { return b.reached(ctx, h, t) }
 	}
 	if b.audited {
-		s.OnUse = func(ctx context.Context, what string) error { return b.used(ctx, h.conn, what) }
 		s.OnExchange = func(ctx context.Context, e connector.Exchange) error { return b.exchange(ctx, h.conn, e) }
 	}
 	return s
@@ -114,7 +119,7 @@ func (h *handshake) establish() {
 		unwatch()
 	}
 	if first {
-		h.conn.gen.counters.established.Add(1)
+		h.conn.establish()
 	}
 	h.slot()
 }

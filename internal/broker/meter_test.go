@@ -15,6 +15,7 @@ import (
 	"secretless/internal/audit"
 	"secretless/internal/connector"
 	"secretless/internal/relay"
+	"secretless/internal/stage"
 )
 
 // served is a connector that goes on by itself: it echoes to the end.
@@ -114,7 +115,7 @@ func TestIdleTimeoutFollowsTheBytes(t *testing.T) {
 		near, far := net.Pipe()
 		h := newHandshake(&conn{client: near, gen: newGeneration(
 			with(service("s", served), func(s *Service) { s.Limits.IdleTimeout = time.Minute }), slog.New(slog.DiscardHandler), newCounters(),
-		)}, serve, func() {})
+		)}, serve, func() {}, stage.NoTracer{})
 		defer func() {
 			h.end()
 			_, _ = near.Close(), far.Close()

@@ -93,6 +93,7 @@ func (b *Broker) finish(c *conn, o outcome, r relay.Result) {
 	e := c.event(o.typ)
 	e.Reason, e.ToTarget, e.ToClient, e.Duration = o.reason, r.ToTarget, r.ToClient, e.Time.Sub(c.since)
 	b.audit.Record(e)
+	c.endSpan(o, r)
 	c.logEnd(o, r, e.Duration)
 	c.gen.leave(c, o, r)
 }

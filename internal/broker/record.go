@@ -40,6 +40,7 @@ func (b *Broker) used(ctx context.Context, c *conn, what string) error {
 	if err := b.audit.Require(ctx, e); err != nil {
 		return errUnrecorded
 	}
+	c.gen.counters.uses.Add(1)
 	return nil
 }
 

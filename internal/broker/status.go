@@ -17,8 +17,13 @@ type counters struct {
 	failed, panics                 atomic.Uint64
 	toTarget, toClient             atomic.Int64
 	kinds                          [connector.KindClientGone + 1]atomic.Uint64
+	refusals                       [len(refusalReasons)]atomic.Uint64
 	quiet                          limiter
+	measures
 }
+
+// refusalReasons are why connections are refused.
+var refusalReasons = [...]string{reasonPeer, reasonAudit, "limit"}
 
 // loggedEnds is how many refusals and failures of a service are logged in a
 // logWindow.
@@ -32,6 +37,9 @@ func (c *counters) count(o outcome, r relay.Result) {
 	switch o.typ {
 	case audit.Refused:
 		c.refused.Add(1)
+		if n := slices.Index(refusalReasons[:], o.reason); n >= 0 {
+			c.refusals[n].Add(1)
+		}
 	case audit.Failed:
 		c.failed.Add(1)
 		if k := connector.KindOf(o.err); k >= 0 && int(k) < len(c.kinds) {
@@ -64,9 +72,18 @@ type ServiceStatus struct {
 	Established uint64 `json:"established"`
 	Refused     uint64 `json:"refused"`
 	Failed      uint64 `json:"failed"`
+	// Refusals splits Refused up: peer, limit, audit.
+	Refusals map[string]uint64 `json:"refusals,omitempty"`
 	// Failures splits Failed up by connector.Kind.
 	Failures map[string]uint64 `json:"failures,omitempty"`
 	Panics   uint64            `json:"panics"`
+	// Rotations counts cached credentials that a target refused and that were
+	// fetched again; Uses those that a client had used, as an agent's keys.
+	Rotations uint64 `json:"rotations"`
+	Uses      uint64 `json:"uses"`
+	// Suspended are the services, or members, whose credentials the target keeps
+	// rejecting.
+	Suspended []string `json:"suspended,omitempty"`
 	// The bytes of connections that have ended, as in the audit; in Live also
 	// of those that are open.
 	BytesToTarget int64 `json:"bytes_to_target"`
@@ -115,6 +132,18 @@ func (g *generation) status() *ServiceStatus {
 		Accepted: c.accepted.Load(), Established: c.established.Load(), Refused: c.refused.Load(),
 		Failed: c.failed.Load(), Panics: c.panics.Load(),
 		BytesToTarget: c.toTarget.Load(), BytesToClient: c.toClient.Load(),
+		Rotations: c.rotations.Load(), Uses: c.uses.Load(),
+	}
+	if suspender, ok := g.svc.Credentials.(interface{ Suspended() []string }); ok {
+		s.Suspended = suspender.Suspended()
+	}
+	for n, reason := range refusalReasons {
+		if count := c.refusals[n].Load(); count > 0 {
+			if s.Refusals == nil {
+				s.Refusals = map[string]uint64{}
+			}
+			s.Refusals[reason] = count
+		}
 	}
 	for k := range c.kinds {
 		if n := c.kinds[k].Load(); n > 0 {

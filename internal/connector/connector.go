@@ -13,6 +13,7 @@ import (
 
 	"secretless/internal/peer"
 	"secretless/internal/secret"
+	"secretless/internal/stage"
 )
 
 // Connector speaks one protocol for one service.
@@ -94,6 +95,9 @@ type Session struct {
 	// OnExchange is set by the broker where somebody listens; call Asked and
 	// Answered.
 	OnExchange func(ctx context.Context, e Exchange) error
+
+	// OnRequest is set by the broker; call Request.
+	OnRequest func(ctx context.Context, r Request) (context.Context, Served)
 
 	handoff *Handoff
 }
@@ -199,6 +203,42 @@ func (s *Session) Answered(e Exchange) {
 	}
 }
 
+// Request is one of many on a connection, as it begins.
+type Request struct {
+	// Name is its method, if that is a well-known one.
+	Name string
+	// From is the trace that the client says it belongs to.
+	From stage.Parent
+}
+
+// Served is a request under way.
+type Served struct {
+	// To is the trace that the target is told; the zero value means that the
+	// request stays as it is.
+	To stage.Parent
+	// End is called once.
+	End func(Answer)
+}
+
+// Answer is how a request has ended.
+type Answer struct {
+	// Service and Kind are the member's where the address is shared.
+	Service, Kind string
+	// Status is the answer's, in the protocol's own numbers; zero without one.
+	Status int
+	// Target is the host, and port, that it went to; empty for nowhere.
+	Target string
+}
+
+// Request begins a request: it is counted, timed and traced. The context that
+// it returns is that of all work on it.
+func (s *Session) Request(ctx context.Context, r Request) (context.Context, Served) {
+	if s.OnRequest == nil {
+		return ctx, Served{End: func(Answer) {}}
+	}
+	return s.OnRequest(ctx, r)
+}
+
 // Authenticate resolves the credentials and runs attempt with them. When the
 // attempt ends in a Failure of kind KindRejected or KindDenied and the
 // credentials came from a cache, they are dropped, fetched once more, and the attempt is repeated:
@@ -208,6 +248,7 @@ func (s *Session) Authenticate(ctx context.Context, attempt func(context.Context
 	err, retry := s.authenticateOnce(ctx, attempt)
 	if retry {
 		s.Log.Info("target rejected cached credentials, fetching them again", "error", err)
+		stage.Mark(ctx, stage.Rotation)
 		err, _ = s.authenticateOnce(ctx, attempt)
 	}
 	return err
@@ -219,7 +260,9 @@ func (s *Session) authenticateOnce(ctx context.Context, attempt func(context.Con
 		return &Failure{Kind: KindCredentials, Err: err}, false
 	}
 	defer set.Wipe()
-	err = attempt(ctx, set)
+	inner, end := stage.Begin(ctx, stage.Authenticate, "")
+	err = attempt(inner, set)
+	end(err)
 	switch {
 	case err == nil:
 		s.Credentials.Accepted(set)

@@ -151,6 +151,9 @@ func (i *Instance) sweep() {
 	now := time.Now()
 	for key, e := range i.cache {
 		if !now.Before(e.dies) {
+			if !e.leaseEnd.IsZero() && !now.Before(e.leaseEnd) {
+				i.leasesExpired.Add(1)
+			}
 			i.forget(key)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"secretless/internal/secret"
+	"secretless/internal/stage"
 )
 
 // Ref is one credential of a service.
@@ -175,7 +176,11 @@ func (c *Credentials) addLiterals(into map[string]secret.Value) error {
 func (c *Credentials) ask(ctx context.Context) ([]answer, error) {
 	answers := make([]answer, len(c.groups))
 	errs := make([]error, len(c.groups))
-	one := func(n int) { answers[n], errs[n] = c.groups[n].instance.get(ctx, c.groups[n].refs) }
+	one := func(n int) {
+		inner, end := stage.Begin(ctx, stage.Lookup, c.groups[n].instance.name)
+		answers[n], errs[n] = c.groups[n].instance.get(inner, c.groups[n].refs)
+		end(errs[n])
+	}
 	var others sync.WaitGroup
 	for n := 1; n < len(c.groups); n++ {
 		others.Go(func() { one(n) })

@@ -57,6 +57,7 @@ func backOff(ctx context.Context, attempt int) bool {
 func (i *Instance) try(ctx context.Context, refs []string) (leases map[string]Lease, err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			i.panics.Add(1)
 			logPanic(i.log, "fetch", r)
 			leases, err = nil, i.fail(refs, errPanicked, false)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -53,7 +52,7 @@ type Instance struct {
 	provider Provider
 	ttl      time.Duration
 	timeout  time.Duration
-	stale    time.Duration
+	grace    time.Duration // StaleIfError
 	settings []SecretSetting
 	log      *slog.Logger
 	keeper   LeaseKeeper // the provider, if it is one
@@ -77,7 +76,7 @@ type Instance struct {
 	sweeper *time.Timer // set while the cache has entries
 	latest  latest
 
-	started, hits, failures atomic.Uint64
+	counts
 }
 
 // NewInstance takes ownership of the provider. The caller holds the instance
@@ -88,7 +87,7 @@ func NewInstance(o InstanceOptions) *Instance {
 		provider: o.Provider,
 		ttl:      max(o.Cache, 0),
 		timeout:  o.Timeout,
-		stale:    max(o.StaleIfError, 0),
+		grace:    max(o.StaleIfError, 0),
 		settings: o.Settings,
 		log:      logOrDiscard(o.Log).With("provider", o.Name),
 		users:    1,

@@ -24,7 +24,7 @@ func (i *Instance) lifetime(l Lease, now time.Time) (expires, dies time.Time) {
 		return l.Expires.Add(-max(margin, 0)), l.Expires
 	}
 	expires = now.Add(i.ttl)
-	dies = expires.Add(i.stale)
+	dies = expires.Add(i.grace)
 	if !l.Expires.IsZero() {
 		expires, dies = earlier(expires, l.Expires), earlier(dies, l.Expires)
 	}
@@ -81,6 +81,7 @@ func (l leases) doubt() {
 func (i *Instance) tell(what func(LeaseKeeper)) {
 	defer func() {
 		if r := recover(); r != nil {
+			i.panics.Add(1)
 			logPanic(i.log, "note a lease", r)
 		}
 	}()

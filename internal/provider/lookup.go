@@ -64,6 +64,7 @@ func (i *Instance) get(ctx context.Context, refs []string) (answer, error) {
 		i.hits.Add(1)
 		return answer{e.clone(), e, true}, nil
 	}
+	i.misses.Add(1)
 	if down := i.outage(key, time.Now()); down != nil {
 		return i.getDown(ctx, refs, down, key)
 	}
@@ -111,6 +112,9 @@ func (i *Instance) await(ctx context.Context, f *flight, o *outage) (answer, err
 	case f.finished && f.err != nil:
 		return answer{}, f.err
 	case f.finished:
+		if f.old {
+			i.stale.Add(1)
+		}
 		return answer{f.entry.clone(), f.entry, f.old}, nil
 	case errors.Is(err, errOverdue):
 		overdue := i.describe(f.ctx, f.refs, context.DeadlineExceeded)
@@ -228,6 +232,7 @@ func (i *Instance) answerStale(key string, err error) (answer, error) {
 		return answer{}, err
 	}
 	i.hits.Add(1)
+	i.stale.Add(1)
 	return answer{e.clone(), e, true}, nil
 }
 
@@ -251,6 +256,7 @@ func (i *Instance) finish(f *flight, leases map[string]Lease, err error) {
 	defer close(f.done)
 	f.finished = true
 	now := time.Now()
+	i.times.Observe(now.Sub(f.began))
 	if err != nil {
 		if f.entry = i.fallback(f.key, err, now); f.entry != nil {
 			f.old = true

@@ -7,6 +7,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/secret"
+	"secretless/internal/stage"
 	"secretless/internal/target"
 )
 
@@ -65,7 +66,9 @@ func PlanFor(set *secret.Set, address target.Address, mode target.Mode, o Option
 // Dial connects, without encryption, within ctx. Its error is a
 // *connector.Failure.
 func (p Plan) Dial(ctx context.Context) (net.Conn, error) {
+	ctx, end := stage.Begin(ctx, stage.Dial, p.Address.String())
 	conn, err := target.Dial(ctx, target.Options{Address: p.Address})
+	end(err)
 	if err != nil {
 		return nil, DialFailure(ctx, p.Address.String(), err)
 	}
@@ -75,7 +78,9 @@ func (p Plan) Dial(ctx context.Context) (net.Conn, error) {
 // Encrypt makes conn a TLS connection within ctx. The caller still owns conn
 // on failure, which is a *connector.Failure.
 func (p Plan) Encrypt(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
+	ctx, end := stage.Begin(ctx, stage.TLS, p.Address.String())
 	upgraded, err := target.Handshake(ctx, conn, p.TLS, p.Address.String())
+	end(err)
 	if err != nil {
 		return nil, DialFailure(ctx, p.Address.String(), err)
 	}

@@ -63,7 +63,7 @@ func (x *exchange) covering(o origin.Origin) *service {
 
 // tunnel connects the client with the target and hands both to the relay.
 func (x *exchange) tunnel(o origin.Origin) {
-	conn, ahead, err := x.connector.stranger(x.stage.session).tunnel(x.r.Context(), o)
+	conn, ahead, err := x.connector.stranger(x.stage.session).tunnel(x.ctx, o)
 	if err != nil {
 		x.tell(ofTarget(o.Authority(), err))
 		return

@@ -12,6 +12,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	watch "secretless/internal/stage"
 )
 
 // exchange is one request and its answer.
@@ -22,6 +23,8 @@ type exchange struct {
 	r         *http.Request
 	rc        *http.ResponseController
 	began     time.Time
+	ctx       context.Context // of all work on the request
+	trace     watch.Parent    // what the target is told of its trace
 
 	asked     asked
 	bound     bound  // zero for requests without a service
@@ -103,6 +106,7 @@ func (x *exchange) outgoing(ctx context.Context, keep bool) *http.Request {
 		h = h.Clone()
 	}
 	outgoingHeader(h)
+	x.tellTrace(h)
 	u := *x.r.URL
 	out := &http.Request{
 		Method: x.r.Method, URL: &u, Header: h, ContentLength: x.r.ContentLength,

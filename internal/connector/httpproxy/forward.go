@@ -13,6 +13,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
 	"secretless/internal/secret"
+	watch "secretless/internal/stage"
 )
 
 // withCredential sends the request to the origin that its service is bound to.
@@ -40,6 +41,7 @@ func (x *exchange) withCredential() {
 	}
 	resp, r, err := x.attempt(ctx, out, true)
 	if err == nil && r == nil { // rejected, and there is something better
+		watch.Mark(ctx, watch.Rotation)
 		again := x.outgoing(ctx, true)
 		if read := resp.sent; read != nil {
 			again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(read)), int64(len(read))
@@ -143,7 +145,10 @@ func (x *exchange) authenticateOnce(ctx context.Context, out *http.Request) (*au
 	if x.bound.service.redact {
 		r.Identity()
 	}
-	return r, set, x.bound.service.authenticator.Authenticate(ctx, r)
+	ctx, end := watch.Begin(ctx, watch.Authenticate, "")
+	err = x.bound.service.authenticator.Authenticate(ctx, r)
+	end(err)
+	return r, set, err
 }
 
 // renew lets go of credentials that the target answered 401 to, and says
@@ -221,9 +226,9 @@ func (x *exchange) informing() (context.Context, *informer) {
 	i := &informer{x: x}
 	x.informer = i
 	if !x.r.ProtoAtLeast(1, 1) {
-		return x.r.Context(), i // HTTP/1.0 does not know them
+		return x.ctx, i // HTTP/1.0 does not know them
 	}
-	return httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{Got1xxResponse: i.pass}), i
+	return httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{Got1xxResponse: i.pass}), i
 }
 
 func (i *informer) pass(code int, header textproto.MIMEHeader) error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"secretless/internal/connector/httpproxy/origin"
+	watch "secretless/internal/stage"
 )
 
 // guard decides about the very address that is about to be dialled, after name
@@ -92,7 +93,10 @@ func (g *guard) dial(ctx context.Context, network, address string, timeout time.
 			return g.check(at.Addr(), localOnly)
 		}
 	}
-	return dialer.DialContext(ctx, network, address)
+	ctx, end := watch.Begin(ctx, watch.Dial, address)
+	conn, err := dialer.DialContext(ctx, network, address)
+	end(err)
+	return conn, err
 }
 
 // checkLiteral is for requests that an upstream proxy resolves and dials: what

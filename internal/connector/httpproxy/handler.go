@@ -10,6 +10,7 @@ import (
 
 	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/origin"
+	watch "secretless/internal/stage"
 )
 
 // serve answers one request. A panic ends this request alone; its value, which
@@ -21,6 +22,7 @@ func (c *Connector) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer st.leave()
 	x := &exchange{connector: c, stage: st, w: w, r: r, rc: http.NewResponseController(w), began: time.Now()}
+	defer x.watch(r.Context())()
 	defer func() {
 		if p := recover(); p != nil {
 			x.panicked(p)
@@ -38,6 +40,7 @@ func (x *exchange) panicked(p any) {
 	if err, ok := p.(runtime.Error); ok {
 		text = err.Error()
 	}
+	watch.Mark(x.ctx, watch.Panic)
 	x.stage.session.Log.Error("panic contained", "panic", text, "stack", string(debug.Stack()))
 	if x.answered {
 		x.abort()
