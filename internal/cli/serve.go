@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -145,7 +144,7 @@ func (p *process) reloadAndLog(ctx context.Context, why string) {
 	err := p.reload(ctx)
 	if list, ok := errors.AsType[config.Errors](err); ok {
 		for _, d := range list {
-			p.log.Error("configuration not reloaded, the running one stays", "reason", why, "at", fmt.Sprintf("%s:%d:%d", d.File, d.Line, d.Column), "error", d.Text)
+			p.log.Error("configuration not reloaded, the running one stays", "reason", why, "at", d.Place(), "error", d.Text)
 		}
 		return
 	}
@@ -158,6 +157,6 @@ func (p *process) reloadAndLog(ctx context.Context, why string) {
 
 func logWarnings(log *slog.Logger, warnings []config.Diagnostic) {
 	for _, w := range warnings {
-		log.Warn("configuration", "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column), "warning", w.Text)
+		log.Warn("configuration", "at", w.Place(), "warning", w.Text)
 	}
 }

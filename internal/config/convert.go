@@ -71,30 +71,24 @@ func sections[T any](d *decoder, n *node, key string, keep func(*T, *node)) []T 
 	return list
 }
 
-// Convert rewrites a file of format v1 (listeners and handlers) as version 2.
-// The result means what the old broker made of the file, keeps its order and
-// the comments above its sections, and passes Parse, but for host names, which
-// only the machine that runs it can look up. notes say what was left out and
-// what to look at, in the order of the file. The error is Errors.
+// Convert rewrites a file of format v1 (listeners and handlers) as version 2, and
+// a custom resource of the old broker as one of today's. The result means what
+// the old broker made of the file, keeps its order and the comments above its
+// sections, and passes Parse, but for host names, which only the machine that
+// runs it can look up. notes say what was left out and what to look at, in the
+// order of the file. The error is Errors.
 func Convert(name string, data []byte) (v2 []byte, notes []string, err error) {
 	r := &report{file: name}
 	root := r.read(data)
 	if root == nil {
 		return nil, nil, r.errors.Err()
 	}
-	if root.kind != mapNode || !isV1(root) {
-		r.errorf(Pos{}, "this is not format v1, which has listeners and handlers; there is nothing to convert")
-		return nil, nil, r.errors.Err()
-	}
 	c := &conversion{report: r, names: map[string]bool{}}
-	d := &decoder{report: r, unknown: c.leftOut}
-	var old v1File
-	d.structure(root, reflect.ValueOf(&old).Elem(), "the file")
-	services := c.services(old)
+	doc := c.document(root)
 	if err := r.errors.Err(); err != nil {
 		return nil, nil, err
 	}
-	v2, err = c.write(root, services)
+	v2, err = encode(doc)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,6 +96,30 @@ func Convert(name string, data []byte) (v2 []byte, notes []string, err error) {
 		return nil, nil, err
 	}
 	return v2, c.notes(), nil
+}
+
+// document is the new file; errors are in the report.
+func (c *conversion) document(root *node) *yaml.Node {
+	switch {
+	case root.kind == mapNode && isResource(root):
+		return c.resource(root)
+	case root.kind != mapNode || !isV1(root):
+		c.errorf(Pos{}, "this is not format v1, which has listeners and handlers; there is nothing to convert")
+		return nil
+	}
+	return c.rewritten(root)
+}
+
+// rewritten is the new form of a map with listeners and handlers.
+func (c *conversion) rewritten(root *node) *yaml.Node {
+	d := &decoder{report: c.report, unknown: c.leftOut}
+	var old v1File
+	d.structure(root, reflect.ValueOf(&old).Elem(), "the file")
+	services := c.services(old)
+	doc := mapping(text("version"), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: "2"},
+		text("services"), mapping(services...))
+	doc.Content[0].HeadComment = head(root)
+	return doc
 }
 
 // conversion collects the services of the new file; its warnings are notes.
@@ -186,14 +204,7 @@ func anyName(context.Context, string) ([]netip.Addr, error) { return nil, nil }
 
 func noAddrs() ([]netip.Addr, error) { return nil, nil }
 
-// write puts the new file together.
-func (c *conversion) write(root *node, services []*yaml.Node) ([]byte, error) {
-	doc := mapping(text("version"), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: "2"},
-		text("services"), mapping(services...))
-	doc.Content[0].HeadComment = root.comment.head
-	if doc.Content[0].HeadComment == "" && len(root.entries) > 0 {
-		doc.Content[0].HeadComment = root.entries[0].comment.head
-	}
+func encode(doc *yaml.Node) ([]byte, error) {
 	var w bytes.Buffer
 	enc := yaml.NewEncoder(&w)
 	enc.SetIndent(2)

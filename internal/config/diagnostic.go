@@ -16,15 +16,23 @@ type Pos struct{ Line, Column int }
 type Diagnostic struct {
 	File string
 	Pos
+	// Path is the key, for texts in which lines say nothing; Pos is zero then.
+	Path string
 	Text string
 }
 
-// String is "file:line:column: text", or "file: text" without a place.
-func (d Diagnostic) String() string {
-	if d.Line == 0 {
-		return d.File + ": " + d.Text
+// String is the place and the text.
+func (d Diagnostic) String() string { return d.Place() + ": " + d.Text }
+
+// Place is "file:line:column" or "file: path", or "file" where there is neither.
+func (d Diagnostic) Place() string {
+	switch {
+	case d.Path != "":
+		return d.File + ": " + d.Path
+	case d.Line == 0:
+		return d.File
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", d.File, d.Line, d.Column, d.Text)
+	return fmt.Sprintf("%s:%d:%d", d.File, d.Line, d.Column)
 }
 
 // Errors is everything that is wrong with a file. As an error it prints one

@@ -19,7 +19,8 @@ type Options struct {
 	LocalAddrs func() ([]netip.Addr, error)
 }
 
-// Parse reads a configuration; name is how errors call it. The error is
+// Parse reads a configuration, a file of its own or the custom resource of
+// Kubernetes that has one for its spec; name is how errors call it. The error is
 // Errors: every mistake of the file, in file order, none of them showing a
 // literal credential. Which connectors, providers and credentials exist is
 // not its business. Where the file could be understood so far, a File comes
@@ -35,6 +36,13 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 		r.errorf(root.pos, `a configuration is a map with version and services, not %s`, root.describe())
 		return nil, r.errors.Err()
 	}
+	start := Pos{1, 1}
+	if isResource(root) {
+		if root = r.resourceSpec(root); root == nil {
+			return nil, r.errors.Err()
+		}
+		start = root.pos
+	}
 	if isV1(root) {
 		r.errorf(root.pos, "format v1 (listeners and handlers) is no longer read; rewrite the file with: secretless convert %s", name)
 		return nil, r.errors.Err()
@@ -42,7 +50,7 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 	var spec fileSpec
 	d := &decoder{report: r}
 	top := *root
-	top.pos = Pos{1, 1}
+	top.pos = start
 	d.structure(&top, reflect.ValueOf(&spec).Elem(), "the file")
 	f := r.build(root, spec)
 	r.addresses(f, opts)

@@ -19,11 +19,11 @@ type report struct {
 }
 
 func (r *report) errorf(pos Pos, format string, args ...any) {
-	r.errors = append(r.errors, Diagnostic{r.file, pos, fmt.Sprintf(format, args...)})
+	r.errors = append(r.errors, Diagnostic{File: r.file, Pos: pos, Text: fmt.Sprintf(format, args...)})
 }
 
 func (r *report) warnf(pos Pos, format string, args ...any) {
-	r.warnings = append(r.warnings, Diagnostic{r.file, pos, fmt.Sprintf(format, args...)})
+	r.warnings = append(r.warnings, Diagnostic{File: r.file, Pos: pos, Text: fmt.Sprintf(format, args...)})
 }
 
 // readable checks what must hold before a YAML parser sees the bytes.
