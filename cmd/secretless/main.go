@@ -1,5 +1,6 @@
 // Command secretless is the broker: programs connect to it without
-// credentials, it logs in to the target for them.
+// credentials, it logs in to the target for them. Called secretless-broker, it
+// takes the flags of its predecessor.
 package main
 
 import (
@@ -10,5 +11,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Run(context.Background(), cli.Process(), os.Args[1:]))
+	os.Exit(cli.Main(context.Background(), cli.Process(), os.Args))
 }

@@ -105,6 +105,7 @@ var rules = []rule{
 	},
 	{"internal/target", []string{"internal/secret", "internal/connector"}, "dialling serves every connector and knows none"},
 	{"internal/kubeapi", []string{"internal/secret"}, "it asks an API server and knows neither providers nor configurations"},
+	{"internal/sdnotify", nil, leaf},
 	{"internal/secret", nil, leaf},
 	{"internal/stage", nil, leaf},
 	{"internal/histogram", nil, leaf},

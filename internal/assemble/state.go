@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"secretless/internal/config"
 )
@@ -30,13 +31,19 @@ func (b *build) stateDir() (string, error) {
 	return dir, nil
 }
 
-// defaultState follows the XDG base directory specification.
+// defaultState is what systemd made for the unit (StateDirectory=), else it
+// follows the XDG base directory specification.
 func (b *build) defaultState() (string, error) {
+	if list, ok := b.lookupEnv("STATE_DIRECTORY"); ok {
+		if first, _, _ := strings.Cut(list, ":"); filepath.IsAbs(first) {
+			return first, nil
+		}
+	}
 	if base, ok := b.lookupEnv("XDG_STATE_HOME"); ok && filepath.IsAbs(base) {
 		return filepath.Join(base, "secretless"), nil
 	}
 	if home, ok := b.lookupEnv("HOME"); ok && filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", "secretless"), nil
 	}
-	return "", errors.New("there is no place for the state directory: neither XDG_STATE_HOME nor HOME is set; name one as state in the configuration")
+	return "", errors.New("there is no place for the state directory: neither STATE_DIRECTORY nor XDG_STATE_HOME nor HOME is set; name one as state in the configuration")
 }

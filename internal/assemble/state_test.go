@@ -18,6 +18,8 @@ func TestStateDirectory(t *testing.T) {
 		err   string
 	}{
 		"configured": {state: filepath.Join(root, "a", "b"), env: map[string]string{"HOME": root}, want: "a/b"},
+		"systemd":    {env: map[string]string{"STATE_DIRECTORY": filepath.Join(root, "s") + ":/other", "XDG_STATE_HOME": root}, want: "s"},
+		"relative":   {env: map[string]string{"STATE_DIRECTORY": "s", "HOME": root}, want: ".local/state/secretless"},
 		"XDG":        {env: map[string]string{"XDG_STATE_HOME": filepath.Join(root, "x"), "HOME": root}, want: "x/secretless"},
 		"home":       {env: map[string]string{"XDG_STATE_HOME": "relative", "HOME": root}, want: ".local/state/secretless"},
 		"nowhere":    {err: "name one as state"},

@@ -55,6 +55,7 @@ func Providers() map[string]provider.Definition {
 		"env":         env.Definition(),
 		"exec":        exec.Definition(),
 		"file":        file.Definition(),
+		"systemd":     file.Systemd(),
 		"keychain":    keychain.Definition(),
 		"kubernetes":  kubernetes.Definition(),
 		"aws":         aws.Definition(),

@@ -118,7 +118,7 @@ program never holds the secret.`,
 	// `secretless -f FILE` is `secretless serve -f FILE`.
 	root.Flags().AddFlagSet(serve.Flags())
 	root.AddCommand(serve, validateCommand(env), convertCommand(env), schemaCommand(env),
-		summonCommand(env), doctorCommand(env), reloadCommand(env), statusCommand(env),
+		summonCommand(env), doctorCommand(env), healthCommand(env), reloadCommand(env), statusCommand(env),
 		caCommand(env), envCommand(env), versionCommand(env))
 	return root
 }

@@ -5,7 +5,25 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
+
+// legacyName is what the old program was called.
+const legacyName = "secretless-broker"
+
+// Main runs the command line argv, the program's name included: under the old
+// program's name, as which packages link it, it takes the old program's flags.
+func Main(ctx context.Context, env Env, argv []string) int {
+	name, args := "secretless", []string(nil)
+	if len(argv) > 0 {
+		name, args = argv[0], argv[1:]
+	}
+	if strings.TrimSuffix(filepath.Base(name), ".exe") == legacyName {
+		return RunLegacy(ctx, env, args)
+	}
+	return Run(ctx, env, args)
+}
 
 // RunLegacy runs the broker with the old program's flags: single dash or
 // double, the same names, the same defaults.
@@ -22,7 +40,7 @@ func RunLegacy(ctx context.Context, env Env, args []string) int {
 
 // translateLegacy turns the old flags into the arguments of today's commands.
 func translateLegacy(env Env, args []string) ([]string, error) {
-	flags := flag.NewFlagSet("secretless-broker", flag.ContinueOnError)
+	flags := flag.NewFlagSet(legacyName, flag.ContinueOnError)
 	flags.SetOutput(env.Stderr)
 	file := flags.String("f", "", "configuration file")
 	watch := flags.Bool("watch", false, "reload when the configuration file changes")

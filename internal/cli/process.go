@@ -15,6 +15,7 @@ import (
 	"secretless/internal/broker"
 	"secretless/internal/config"
 	"secretless/internal/relay"
+	"secretless/internal/sdnotify"
 )
 
 // process is the running broker with everything around it.
@@ -29,6 +30,7 @@ type process struct {
 	relay     relay.Relay
 	audit     audit.Sink
 	servers   []*admin.Server
+	notify    *sdnotify.Notifier // of the service manager; nil without one
 
 	applying sync.Mutex // one reload at a time
 	stopping bool       // guarded by applying: no reload from now on
@@ -56,6 +58,8 @@ func start(ctx context.Context, env Env, o serveOptions, from configSource, log 
 		return nil, err
 	}
 	from.report(verdict{warnings: built.Warnings, services: len(built.Configured)})
+	p.openNotify()
+	p.notifyReady(nil)
 	log.Info("ready", "version", versionText(), "config", from.String(), "services", len(built.Services))
 	return p, nil
 }
@@ -107,7 +111,11 @@ func (p *process) reload(ctx context.Context) (err error) {
 	if p.stopping {
 		return errors.New("the broker is stopping")
 	}
-	defer func() { p.reloads.record(err) }()
+	p.logNotify(p.notify.Reloading())
+	defer func() {
+		p.reloads.record(err)
+		p.notifyReady(err)
+	}()
 	read, err := p.source.read()
 	if err != nil {
 		return err

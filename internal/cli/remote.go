@@ -11,6 +11,7 @@ import (
 
 	"secretless/internal/admin"
 	"secretless/internal/assemble"
+	"secretless/internal/config"
 )
 
 // adminFlags say which broker a command talks to.
@@ -30,19 +31,29 @@ func (f *adminFlags) client(env Env) (*admin.Client, error) {
 	if f.socket != "" {
 		return admin.Dial(f.socket), nil
 	}
-	src, err := openConfig(env, f.file)
+	file, name, err := parseOnly(env, f.file)
 	if err != nil {
 		return nil, err
 	}
-	a := assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: slog.New(slog.DiscardHandler)})
-	file, err := a.Parse(src.name, src.data)
-	if file == nil {
-		return nil, usage(err)
-	}
 	if file.Admin.Socket == nil {
-		return nil, usage(fmt.Errorf("%s has no admin.socket: add one, or name the broker's with --socket", src.name))
+		return nil, usage(fmt.Errorf("%s has no admin.socket: add one, or name the broker's with --socket", name))
 	}
 	return admin.Dial(file.Admin.Socket.Address), nil
+}
+
+// parseOnly reads a configuration for what it says about the broker itself:
+// nothing is built, and mistakes are reported only where nothing can be read.
+func parseOnly(env Env, path string) (file *config.File, name string, err error) {
+	src, err := openConfig(env, path)
+	if err != nil {
+		return nil, "", err
+	}
+	a := assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: slog.New(slog.DiscardHandler)})
+	file, err = a.Parse(src.name, src.data)
+	if file == nil {
+		return nil, "", usage(err)
+	}
+	return file, src.name, nil
 }
 
 func reloadCommand(env Env) *cobra.Command {

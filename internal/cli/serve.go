@@ -70,6 +70,7 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	defer p.notify.Close()
 	pace.follow()
 	defer pace.stop()
 	return p.run(ctx, signals, pace)
@@ -78,6 +79,7 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 // run is the main loop: reloads one after the other until a signal says stop.
 func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer) error {
 	changes := p.source.changes()
+	defer p.answerWatchdog()() // while it drains, too
 	looks := time.NewTicker(trimEvery)
 	defer looks.Stop()
 	var memory trimmer
@@ -106,6 +108,7 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 // stop drains and ends everything; a second stop signal cuts the drain short.
 func (p *process) stop(signals <-chan os.Signal, why string) error {
 	p.log.Info("stopping", "reason", why)
+	p.logNotify(p.notify.Stopping())
 	// Not derived from the command's context, which may have ended: that is
 	// what starts the drain, not what cuts it short.
 	ctx, cutShort := context.WithCancel(context.Background())

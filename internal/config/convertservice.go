@@ -53,7 +53,7 @@ func (c *conversion) listenOn(l v1Listener) (string, bool) {
 	case l.Address == "":
 		listen = "unix://" + l.Socket
 	}
-	if _, err := parseListen(listen); err != nil {
+	if _, err := ParseListen(listen); err != nil {
 		c.errorf(l.node.pos, "listener %s: %s %v", quote(l.Name), quote(listen), err)
 		return "", false
 	}

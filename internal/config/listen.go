@@ -13,8 +13,9 @@ import (
 // maxSocketPath is the longest path that Linux takes for a unix socket.
 const maxSocketPath = 107
 
-// parseListen reads one address of listenOn.
-func parseListen(text string) (Listen, error) {
+// ParseListen reads one address of listenOn. Its error continues a sentence
+// that begins with what was read.
+func ParseListen(text string) (Listen, error) {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return Listen{}, errors.New("has a control character")
 	}
@@ -105,7 +106,7 @@ func (d *decoder) listen(n *node, key string) (Listen, bool) {
 		d.errorf(n.pos, "%s must be an address such as tcp://localhost:5432, not %s", key, n.describe())
 		return Listen{}, false
 	}
-	l, err := parseListen(n.value)
+	l, err := ParseListen(n.value)
 	if err != nil {
 		d.errorf(n.pos, "%s %s %v", key, quote(n.value), err)
 		return Listen{}, false

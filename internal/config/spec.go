@@ -11,7 +11,7 @@ type fileSpec struct {
 	Providers named[providerSection] `yaml:"providers" doc:"Named, configured instances of credential providers."`
 	Admin     adminSpec              `yaml:"admin" doc:"Where the broker answers questions about itself."`
 	Audit     auditSpec              `yaml:"audit" doc:"Where audit events are written."`
-	State     absolutePath           `yaml:"state" doc:"Directory for host keys and the local CA; default $XDG_STATE_HOME/secretless, else ~/.local/state/secretless."`
+	State     absolutePath           `yaml:"state" doc:"Directory for host keys and the local CA; default $STATE_DIRECTORY, else $XDG_STATE_HOME/secretless, else ~/.local/state/secretless."`
 }
 
 type serviceSpec struct {

@@ -64,6 +64,7 @@ var places = map[string]func(t *testing.T, env map[string]string, password strin
 	"aws-rds-iam": rdsPlace,
 	"aws-ssm":     ssmPlace,
 	"conjur":      conjurPlace,
+	"systemd":     systemdPlace,
 }
 
 func literalPlace(_ *testing.T, _ map[string]string, password string) place {
@@ -80,6 +81,15 @@ func filePlace(t *testing.T, _ map[string]string, password string) place {
 	return place{
 		password: "{ from: file, get: " + path + " }", missing: "{ from: file, get: " + path + ".no }",
 		broken: "{ from: file, get: " + path + " }", breakDown: func() { _ = os.Truncate(path, 2<<20) },
+	}
+}
+
+func systemdPlace(t *testing.T, env map[string]string, password string) place {
+	path := testenv.WriteFile(t, "canary", password)
+	env["CREDENTIALS_DIRECTORY"] = filepath.Dir(path)
+	return place{
+		password: "{ from: systemd, get: canary }", missing: "{ from: systemd, get: no-canary }",
+		broken: "{ from: systemd, get: canary }", breakDown: func() { _ = os.Truncate(path, 2<<20) },
 	}
 }
 

@@ -1,10 +1,12 @@
-// Package file is the provider that reads regular files.
+// Package file is the provider that reads regular files, by path (file) or by
+// the name of a credential that systemd passed (systemd).
 package file
 
 import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 
 	"secretless/internal/provider"
 	"secretless/internal/secret"
@@ -41,13 +43,24 @@ func Definition() provider.Definition {
 			return nil
 		},
 	}, func(c Config, s provider.Setup) (provider.Provider, error) {
-		return files{s.Name, c.Trim}, nil
+		return files{instance: s.Name, trim: c.Trim}, nil
 	})
 }
 
+// files is an instance of both providers of this package. inDir is empty for
+// file, whose ids are paths, and the directory of the ids for systemd.
 type files struct {
 	instance string
 	trim     bool
+	inDir    string
+}
+
+// path is the file of an id.
+func (f files) path(ref string) string {
+	if f.inDir == "" {
+		return ref
+	}
+	return filepath.Join(f.inDir, ref)
 }
 
 // Fetch reads every file. Files that are swapped together, as Kubernetes does
@@ -81,7 +94,7 @@ func (f files) readAll(ctx context.Context, paths []string) (out map[string]prov
 		if err := ctx.Err(); err != nil {
 			return out, "", err
 		}
-		b, info, err := read(path)
+		b, info, err := read(f.path(path))
 		if err != nil {
 			return out, "", f.fail(path, err)
 		}
@@ -91,7 +104,7 @@ func (f files) readAll(ctx context.Context, paths []string) (out map[string]prov
 		out[path], seen[path] = provider.Lease{Value: secret.New(b)}, info
 	}
 	for path, before := range seen {
-		if !same(path, before) {
+		if !same(f.path(path), before) {
 			return out, path, nil
 		}
 	}
