@@ -92,6 +92,11 @@ type Event struct {
 	Count uint64
 }
 
+// urgent says that somebody should look at it, for syslog's severity.
+func (e Event) urgent() bool {
+	return e.Type == Refused || e.Type == Failed || e.Type == Lost || e.Outcome == Fail
+}
+
 // Target is who answered at the other end.
 type Target struct {
 	// Address is where it was looked for, Remote the address that answered.

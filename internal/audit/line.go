@@ -50,6 +50,8 @@ type peerLine struct {
 	GID        *uint32 `json:"gid,omitempty"` // known with the process only
 	PID        int     `json:"pid,omitempty"`
 	Executable string  `json:"executable,omitempty"`
+	Container  string  `json:"container,omitempty"`
+	Pod        string  `json:"pod,omitempty"`
 }
 
 type targetLine struct {
@@ -147,7 +149,10 @@ func (e Event) peer(l *line, clip func(string) string) {
 	if !e.Peer.Known {
 		return
 	}
-	l.Peer = &peerLine{UID: e.Peer.UID, PID: e.Peer.PID, Executable: clip(e.Peer.Executable)}
+	l.Peer = &peerLine{
+		UID: e.Peer.UID, PID: e.Peer.PID, Executable: clip(e.Peer.Executable),
+		Container: clip(e.Peer.Container), Pod: clip(e.Peer.Pod),
+	}
 	if e.Peer.PID != 0 {
 		l.Peer.GID = &e.Peer.GID
 	}
@@ -165,7 +170,7 @@ func (e Event) target(l *line, clip func(string) string) {
 	if t.TLS == nil {
 		return
 	}
-	l.Target.TLS = &tlsLine{Version: clip(t.TLS.Version), Subject: clip(t.TLS.Subject), Issuer: clip(t.TLS.Issuer), SHA256: t.TLS.SHA256}
+	l.Target.TLS = &tlsLine{Version: clip(t.TLS.Version), Subject: clip(t.TLS.Subject), Issuer: clip(t.TLS.Issuer), SHA256: clip(t.TLS.SHA256)}
 	for _, n := range t.TLS.Names[:min(len(t.TLS.Names), maxNames)] {
 		l.Target.TLS.Names = append(l.Target.TLS.Names, clip(n))
 	}

@@ -3,105 +3,68 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // Options belong to a sink.
 type Options struct {
 	// Required makes Require wait for the line to be written.
 	Required bool
+	// MaxSize is how large a file gets in bytes before it is moved away; zero
+	// leaves that to others. Keep is how many of those are kept.
+	MaxSize int64
+	Keep    int
+	// Fsync has each line of a file confirmed by the disk.
+	Fsync bool
+	// Syslog is for outputs of that kind.
+	Syslog SyslogOptions
 	// Log hears of events that could not be written, at most every ten
 	// seconds.
 	Log *slog.Logger
 }
 
-// Open makes the sink that spec (audit.to in the configuration) names:
-// file:///absolute/path, appended to and created with mode 0600, or stdout, or
-// stderr. A file that was moved away, as log rotation does, is opened anew.
-func Open(spec string, o Options) (Sink, error) {
+// Open makes the sink that to (audit.to in the configuration) names: each is
+// file:///absolute/path, appended to and created with mode 0600; stdout;
+// stderr; syslog, the system's; or syslog:///path of a unix socket. A file that
+// was moved away, as log rotation does, is opened anew. An event goes to all of
+// them.
+func Open(to []string, o Options) (Sink, error) {
+	var outputs []output
+	for _, spec := range to {
+		out, err := openOutput(spec, o)
+		if err != nil {
+			for _, opened := range outputs {
+				_ = opened.Close()
+			}
+			return nil, err
+		}
+		outputs = append(outputs, out)
+	}
+	if len(outputs) == 0 {
+		return nil, errors.New("audit: nothing to write to is named")
+	}
+	return newSink(o, outputs...), nil
+}
+
+func openOutput(spec string, o Options) (output, error) {
 	switch spec {
 	case "stdout":
-		return newWriter(nopCloser{os.Stdout}, o), nil
+		return &stream{to: os.Stdout}, nil
 	case "stderr":
-		return newWriter(nopCloser{os.Stderr}, o), nil
+		return &stream{to: os.Stderr}, nil
+	case "syslog":
+		return openSyslog(systemSockets(), o.Syslog)
 	}
 	u, err := url.Parse(spec)
-	if err != nil || u.Scheme != "file" || u.Host != "" || !filepath.IsAbs(filepath.FromSlash(u.Path)) {
-		return nil, fmt.Errorf("audit: cannot write to %q: use file:///absolute/path, stdout or stderr", spec)
+	if err != nil || u.Host != "" || !filepath.IsAbs(filepath.FromSlash(u.Path)) || u.Scheme != "file" && u.Scheme != "syslog" {
+		return nil, fmt.Errorf("audit: cannot write to %q: use file:///absolute/path, stdout, stderr, syslog or syslog:///path/of/a/socket", spec)
 	}
-	f, err := openFile(filepath.FromSlash(u.Path))
-	if err != nil {
-		return nil, err
+	path := filepath.FromSlash(u.Path)
+	if u.Scheme == "syslog" {
+		return openSyslog([]string{path}, o.Syslog)
 	}
-	return newWriter(f, o), nil
+	return openFile(path, o)
 }
-
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
-
-// file is an append-only file that follows its name.
-type file struct {
-	path    string
-	f       *os.File
-	checked time.Time
-}
-
-func openFile(path string) (*file, error) {
-	f, err := openAppend(path)
-	if err != nil {
-		return nil, err
-	}
-	return &file{path: path, f: f, checked: time.Now()}, nil
-}
-
-func openAppend(path string) (*os.File, error) {
-	// Opening a FIFO without a reader would block for ever.
-	if i, err := os.Stat(path); err == nil && !i.Mode().IsRegular() {
-		return nil, fmt.Errorf("audit: %s is not a regular file: name one, or use stdout or stderr", path)
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("audit: cannot create %s: its directory does not exist", path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("audit: cannot open the file for appending: %w", err)
-	}
-	return f, nil
-}
-
-func (f *file) Write(b []byte) (int, error) {
-	if err := f.follow(); err != nil {
-		return 0, err
-	}
-	return f.f.Write(b)
-}
-
-// follow looks once a second whether the name still means the open file.
-func (f *file) follow() error {
-	if time.Since(f.checked) < time.Second {
-		return nil
-	}
-	f.checked = time.Now()
-	named, err := os.Stat(f.path)
-	open, err2 := f.f.Stat()
-	if err == nil && err2 == nil && os.SameFile(named, open) {
-		return nil
-	}
-	next, err := openAppend(f.path)
-	if err != nil {
-		f.checked = time.Time{} // until this works, every line is an error
-		return err
-	}
-	_ = f.f.Close()
-	f.f = next
-	return nil
-}
-
-func (f *file) Close() error { return f.f.Close() }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -15,101 +15,99 @@ const (
 	batchBytes  = 64 << 10         // lines written with one call
 	logEvery    = 10 * time.Second // how often trouble is logged
 	closeWait   = 5 * time.Second  // for what is queued, at the end
-	requireWait = 5 * time.Second  // for one required line
 )
 
+// output is where lines go. One goroutine calls it.
+type output interface {
+	// write takes lines, which end in newlines, in their order, and returns how
+	// many have reached the operating system whole; if not all, why.
+	write(lines []entry) (int, error)
+	Close() error
+}
+
+// entry is one line on its way.
+type entry struct {
+	line   []byte
+	urgent bool
+	ack    chan error // nil where nobody waits
+}
+
 // writer has one goroutine that writes lines in the order they were taken.
-// Connections never wait for the output, except in Require.
+// Connections never wait for the output, except where an event is required.
 type writer struct {
-	out      io.WriteCloser
-	required bool
-	log      *slog.Logger
-	queue    chan entry
-	quit     chan struct{}
-	done     chan struct{}
-	once     sync.Once
+	out   output
+	run   string // the broker's run, in each line
+	log   *slog.Logger
+	queue chan entry
+	quit  chan struct{}
+	done  chan struct{}
+	once  sync.Once
+	seq   uint64 // of the last line written; of the goroutine
 
 	mu     sync.Mutex // guards what follows
-	lost   uint64 // since the last Lost event
-	total  uint64 // since the start
+	lost   uint64     // since the last Lost event
+	total  uint64     // since the start
 	logged time.Time
-	torn   bool // the output ends in half a line
 }
 
-type entry struct {
-	line []byte
-	ack  chan error // nil where nobody waits
-}
-
-func newWriter(out io.WriteCloser, o Options) *writer {
+func newWriter(out output, run string, log *slog.Logger) *writer {
 	w := &writer{
-		out: out, required: o.Required, log: o.Log,
+		out: out, run: run, log: log,
 		queue: make(chan entry, queueLength), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	go w.run()
+	go w.loop()
 	return w
 }
 
-func (w *writer) Record(e Event) {
-	if !w.put(entry{line: e.Line()}) {
-		w.lose(1, errors.New("the output does not keep up"))
-	}
-}
-
-func (w *writer) Require(ctx context.Context, e Event) error {
-	if !w.required {
-		w.Record(e)
-		return nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, requireWait, errors.New("the output does not keep up"))
-	defer cancel()
-	ack := make(chan error, 1)
-	if !w.put(entry{e.Line(), ack}) {
-		return fmt.Errorf("audit: event not written: %w", w.refusal())
-	}
-	select {
-	case err := <-ack:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("audit: event not written: %w", context.Cause(ctx))
-	case <-w.done:
-		return ErrClosed
-	}
-}
-
-func (w *writer) put(e entry) bool {
+// put takes e, or counts it as lost.
+func (w *writer) put(e entry) error {
 	select {
 	case <-w.quit:
-		return false
+		w.lose(1, ErrClosed)
+		return ErrClosed
 	default:
 	}
 	select {
 	case w.queue <- e:
-		return true
+		return nil
 	default:
-		return false
+		w.lose(1, errSlow)
+		return errSlow
 	}
 }
 
-func (w *writer) refusal() error {
-	select {
-	case <-w.quit:
-		return ErrClosed
-	default:
-		return errors.New("the output does not keep up")
+// await is put; what it returns waits until e is written.
+func (w *writer) await(e entry) func(context.Context) error {
+	if err := w.put(e); err != nil {
+		return func(context.Context) error { return err }
+	}
+	return func(ctx context.Context) error {
+		select {
+		case err := <-e.ack:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-w.done:
+		}
+		select {
+		case err := <-e.ack: // one of the last
+			return err
+		default:
+			return ErrClosed
+		}
 	}
 }
 
-func (w *writer) Lost() uint64 {
+func (w *writer) lostInAll() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.total
 }
 
-func (w *writer) Close() error {
+func (w *writer) close() error {
 	w.once.Do(func() { close(w.quit) })
 	select {
 	case <-w.done:
@@ -119,7 +117,7 @@ func (w *writer) Close() error {
 	}
 }
 
-func (w *writer) run() {
+func (w *writer) loop() {
 	defer close(w.done)
 	defer func() { _ = w.out.Close() }()
 	for {
@@ -153,40 +151,57 @@ func (w *writer) batch(first entry) []entry {
 }
 
 func (w *writer) write(batch []entry) {
-	lost, b := w.prefix()
-	for _, e := range batch {
-		b = append(b, e.line...)
+	lost, lines := w.marker()
+	markers := len(lines)
+	lines = append(lines, batch...)
+	for n := range lines {
+		lines[n].line = w.stamp(lines[n].line, w.seq+uint64(n)+1)
 	}
-	n, err := w.out.Write(b)
-	if err != nil {
-		err = fmt.Errorf("audit: event not written: %w", err)
+	written, err := w.out.write(lines)
+	w.seq += uint64(written)
+	if markers > 0 && written > 0 {
 		w.mu.Lock()
-		w.torn = w.torn || n > 0
-		w.mu.Unlock()
-		w.lose(len(batch), err)
-	} else {
-		w.mu.Lock()
-		w.lost, w.torn = w.lost-lost, false
+		w.lost -= lost
 		w.mu.Unlock()
 	}
-	for _, e := range batch {
-		if e.ack != nil {
-			e.ack <- err
+	taken := max(0, written-markers)
+	if left := len(batch) - taken; left > 0 {
+		w.lose(left, err)
+	}
+	for n, e := range batch {
+		if e.ack == nil {
+			continue
 		}
+		if n < taken {
+			e.ack <- nil
+			continue
+		}
+		e.ack <- err
 	}
 }
 
-// prefix makes an earlier loss visible in the output, before the next line.
-func (w *writer) prefix() (lost uint64, b []byte) {
+// stamp adds to a line what it says about itself: numbers without a gap show
+// that none is missing.
+func (w *writer) stamp(line []byte, seq uint64) []byte {
+	const end = "}\n"
+	out := make([]byte, 0, len(line)+64)
+	out = append(out, line[:len(line)-len(end)]...)
+	out = append(out, `,"v":1,"run":"`...)
+	out = append(out, w.run...)
+	out = append(out, `","seq":`...)
+	out = strconv.AppendUint(out, seq, 10)
+	return append(out, end...)
+}
+
+// marker makes an earlier loss visible in the output, before the next line.
+func (w *writer) marker() (lost uint64, lines []entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.torn {
-		b = append(b, '\n')
-	}
 	if w.lost > 0 {
-		b = append(b, Event{Time: time.Now(), Type: Lost, Count: w.lost}.Line()...)
+		e := Event{Time: time.Now(), Type: Lost, Count: w.lost}
+		lines = append(lines, entry{line: e.Line(), urgent: true})
 	}
-	return w.lost, b
+	return w.lost, lines
 }
 
 func (w *writer) lose(n int, why error) {
@@ -198,5 +213,5 @@ func (w *writer) lose(n int, why error) {
 		return
 	}
 	w.logged = time.Now()
-	w.log.Error("audit events lost", "count", w.lost, "error", why)
+	w.log.Error("audit events lost", "count", w.lost, "error", fmt.Errorf("audit: %w", why))
 }

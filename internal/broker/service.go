@@ -30,8 +30,8 @@ type Service struct {
 	// References say where the credentials of the service and of its members
 	// come from, by the service's name, for the audit.
 	References map[string][]audit.Reference
-	Listen      []Address
-	Socket      Socket
+	Listen     []Address
+	Socket     Socket
 	// Allow decides which local processes may connect; nil means everyone
 	// who reaches the address.
 	Allow *peer.Policy

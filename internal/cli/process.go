@@ -209,7 +209,7 @@ func openAudit(a config.Audit, log *slog.Logger) (audit.Sink, error) {
 	if a.To == "" {
 		return audit.Nop{}, nil
 	}
-	return audit.Open(a.To, audit.Options{Required: a.Required, Log: log})
+	return audit.Open([]string{a.To}, audit.Options{Required: a.Required, Log: log})
 }
 
 // outsideText is what only a restart changes, comparable.

@@ -36,6 +36,7 @@ func (p unixPeer) identity() Identity {
 	if proc, err := p.process(); err == nil {
 		defer proc.close()
 		id.Executable, _, _ = proc.executable()
+		id.Container, id.Pod = proc.container()
 	}
 	return id
 }
@@ -164,6 +165,7 @@ func (p *Policy) checkHolder(id Identity, proc *process, byGroup bool) (Identity
 	}
 	id.GID = st.gids[0]
 	id.Executable, _, _ = proc.executable()
+	id.Container, id.Pod = proc.container()
 	if byGroup && !p.groups[id.GID] && !p.inGroups(st.groups) {
 		return id, p.notAllowed()
 	}

@@ -21,6 +21,10 @@ type Identity struct {
 	PID int
 	// Executable is the path of the running program, empty if unknown.
 	Executable string
+	// Container is the id or name of the container that the process runs in,
+	// Pod the uid of its Kubernetes pod: hints, which whoever may make control
+	// groups can forge. Empty if unknown or none.
+	Container, Pod string
 }
 
 // Identify tells who opened conn, an accepted connection, for logs and audit.
@@ -60,6 +64,12 @@ func (id Identity) LogValue() slog.Value {
 	}
 	if id.Executable != "" {
 		attrs = append(attrs, slog.String("executable", id.Executable))
+	}
+	if id.Container != "" {
+		attrs = append(attrs, slog.String("container", id.Container))
+	}
+	if id.Pod != "" {
+		attrs = append(attrs, slog.String("pod", id.Pod))
 	}
 	return slog.GroupValue(attrs...)
 }

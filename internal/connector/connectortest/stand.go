@@ -80,7 +80,7 @@ func (st *stand) start(o options) {
 		t.Fatal(err)
 	}
 	auditFile := filepath.Join(t.TempDir(), "audit.jsonl")
-	sink, err := audit.Open("file://"+auditFile, audit.Options{Log: log})
+	sink, err := audit.Open([]string{"file://" + auditFile}, audit.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,209 @@
+package audit
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func mustOpen(t *testing.T, path string, o Options) Sink {
+	t.Helper()
+	s, err := Open([]string{"file://" + filepath.ToSlash(path)}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte("before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := mustOpen(t, path, Options{Required: true})
+		if err := s.Require(t.Context(), sample); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(content(t, path), "\n"); n%2 != 0 {
+			t.Errorf("not written when Require returned: %q", content(t, path))
+		}
+		s.Record(sample)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.SplitAfter(content(t, path), "\n")
+	if len(lines) != 6 || lines[0] != "before\n" {
+		t.Fatalf("%q", lines)
+	}
+	for _, line := range lines[1:5] {
+		if plain(t, line) != string(sample.Line()) {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+// What a broker that was killed, or a crash of the machine, has left half
+// written does not take the next run's first line with it.
+func TestTornFileIsContinuedOnALineOfItsOwn(t *testing.T) {
+	for name, before := range map[string]string{
+		"empty": "", "whole": "{}\n", "torn": `{"time":"20`, "zeros": "{}\n\x00\x00\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit.jsonl")
+			if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := mustOpen(t, path, Options{Required: true})
+			for range 2 {
+				if err := s.Require(t.Context(), sample); err != nil {
+					t.Fatal(err)
+				}
+			}
+			rest := strings.TrimPrefix(content(t, path), before)
+			if before != "" && !strings.HasSuffix(before, "\n") {
+				rest = strings.TrimPrefix(rest, "\n")
+			}
+			lines := strings.SplitAfter(rest, "\n")
+			if len(lines) != 3 || plain(t, lines[0]) != string(sample.Line()) {
+				t.Errorf("%q", content(t, path))
+			}
+		})
+	}
+}
+
+func TestFileModeAndErrors(t *testing.T) {
+	dir := t.TempDir()
+	mustOpen(t, dir+"/new", Options{})
+	if i, err := os.Stat(dir + "/new"); err != nil || runtime.GOOS != "windows" && i.Mode().Perm()&0o077 != 0 {
+		t.Errorf("mode %v, %v", i.Mode(), err)
+	}
+	const use = "use file:///absolute/path"
+	for spec, want := range map[string]string{
+		"":                           use,
+		"file://relative/path":       use,
+		"file:relative":              use,
+		"https://example.com/x":      use,
+		"syslog://host:514":          use,
+		"syslog://" + dir + "/none":  "cannot connect to syslog",
+		"file://" + dir:              "is not a regular file",
+		"file://" + dir + "/none/x":  "its directory does not exist",
+		"file://" + dir + "/new/sub": "not a directory",
+	} {
+		if s, err := Open([]string{"file://" + dir + "/new", spec}, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %q", spec, err, want)
+			if err == nil {
+				_ = s.Close()
+			}
+		}
+	}
+	if _, err := Open(nil, Options{}); err == nil {
+		t.Error("opened nothing")
+	}
+}
+
+// A tool that rotates logs moves the file away; the next line starts a new one.
+func TestFileFollowsItsName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit")
+	f, err := openFile(path, Options{MaxSize: 1000, Keep: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	write := func(s string) {
+		t.Helper()
+		if n, err := f.write([]entry{{line: []byte(s)}}); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+	}
+	write("one\n")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write("still one\n")
+	write(strings.Repeat("x", 1000) + "\n") // too large, but not ours to move
+	f.checked = time.Now().Add(-2 * time.Second)
+	write("two\n")
+	if old := content(t, path+".1"); !strings.HasPrefix(old, "one\nstill one\nxxx") {
+		t.Errorf("old %q", old)
+	}
+	if now := content(t, path); now != "two\n" {
+		t.Errorf("new %q", now)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.jsonl")
+	s := mustOpen(t, path, Options{Required: true, MaxSize: 4096, Keep: 3, Fsync: true})
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	const events = 200
+	for i := range events {
+		if err := s.Require(t.Context(), variant(func(e *Event) { e.Connection = uint64(i + 1) })); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(dir)
+	if len(entries) != 4 {
+		t.Errorf("files: %v", entries)
+	}
+	next := events
+	for n := range 4 {
+		name := path
+		if n > 0 {
+			name = fmt.Sprintf("%s.%d", path, n)
+		}
+		info, err := os.Stat(name)
+		if err != nil || info.Size() > 4096 || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
+			t.Errorf("%s: %v %v", name, info, err)
+		}
+		lines := strings.SplitAfter(content(t, name), "\n")
+		for i := len(lines) - 2; i >= 0; i-- {
+			if seqOf(t, lines[i]) != uint64(next) {
+				t.Fatalf("%s: want %d in %s", name, next, lines[i])
+			}
+			next--
+		}
+	}
+	if next == 0 || next == events {
+		t.Errorf("down to %d", next)
+	}
+}
+
+// Where the file cannot be moved it grows on, and nothing is lost.
+func TestRotationThatFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.jsonl")
+	if err := os.MkdirAll(path+".1/in the way", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, path, Options{Required: true, MaxSize: 1024, Keep: 1})
+	for range 20 {
+		if err := s.Require(t.Context(), sample); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(content(t, path), "\n"); n != 20 || s.Lost() != 0 {
+		t.Errorf("%d lines, %d lost", n, s.Lost())
+	}
+}

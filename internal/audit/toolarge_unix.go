@@ -1,0 +1,10 @@
+//go:build !windows
+
+package audit
+
+import (
+	"errors"
+	"syscall"
+)
+
+func isTooLarge(err error) bool { return errors.Is(err, syscall.EMSGSIZE) }
