@@ -206,13 +206,18 @@ func (p *process) getenv(name string) string {
 }
 
 func openAudit(a config.Audit, log *slog.Logger) (audit.Sink, error) {
-	if a.To == "" {
+	if len(a.To) == 0 {
 		return audit.Nop{}, nil
 	}
-	return audit.Open([]string{a.To}, audit.Options{Required: a.Required, Log: log})
+	return audit.Open(a.To, audit.Options{
+		Required: a.Required, MaxSize: a.MaxSize, Keep: a.Keep, Fsync: a.Fsync, Log: log,
+		Syslog: audit.SyslogOptions{RFC5424: a.Syslog.RFC5424, Facility: a.Syslog.Facility},
+	})
 }
 
 // outsideText is what only a restart changes, comparable.
 func outsideText(f *config.File) string {
-	return fmt.Sprintf("%v %v %v %v %v", f.Admin.Health, f.Admin.Socket, f.Audit.To, f.Audit.Required, f.State)
+	audit := f.Audit
+	audit.Pos = config.Pos{}
+	return fmt.Sprintf("%v %v %v %v", f.Admin.Health, f.Admin.Socket, audit, f.State)
 }

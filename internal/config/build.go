@@ -30,10 +30,7 @@ func (r *report) build(root *node, spec fileSpec) *File {
 		}
 	}
 	f.Admin = r.admin(spec.Admin)
-	f.Audit = Audit{To: spec.Audit.To.url, Required: spec.Audit.Required, Pos: spec.Audit.To.pos}
-	if e, ok := root.get("audit"); ok && f.Audit.Required && !e.value.has("to") {
-		r.errorf(e.pos, "audit is required but has no target; add to: file:///var/log/secretless/audit.jsonl")
-	}
+	f.Audit = r.audit(root, spec.Audit)
 	return f
 }
 

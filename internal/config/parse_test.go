@@ -32,7 +32,7 @@ providers:
   prod: {type: vault, cache: 0s, timeout: 1s, staleIfError: 2s, address: "https://vault:8200"}
   bare: {type: env}
 admin: {health: "tcp://127.0.0.1:9000", socket: "unix:///run/admin.sock"}
-audit: {to: "file:///var/log/audit.jsonl", required: true}
+audit: {to: ["file:///var/log/audit.jsonl", syslog], required: true, maxSize: 100MiB, keep: 7, fsync: true, syslog: {format: rfc5424, facility: local3}}
 state: /var/lib/secretless
 `
 
@@ -46,7 +46,7 @@ func TestParseEverything(t *testing.T) {
 		s.Name, s.Connector, s.Listen[0].String(), s.Listen[1].String(), s.Listen[2].String(),
 		s.Allow.Users, s.Allow.Groups, s.Allow.Executables, uint32(s.Socket.Mode), s.Socket.Owner, s.Socket.Group, s.Socket.Set,
 		s.Limits, s.Drain, s.TLS.Cert, s.TLS.Key.From, s.TLS.Key.Get, s.TLS.ClientCA, s.Config.Keys(),
-		f.Admin.Health.String(), f.Admin.Socket.String(), f.Audit.To, f.Audit.Required, f.State,
+		f.Admin.Health.String(), f.Admin.Socket.String(), f.Audit, f.State,
 	}
 	want := []any{
 		"orders", "pg", "tcp://localhost:5432", "unix:///run/orders.sock", "systemd://orders",
@@ -57,7 +57,12 @@ func TestParseEverything(t *testing.T) {
 		Limits{500, time.Second, 2 * time.Second, time.Hour},
 		5 * time.Second, "/etc/s/tls.crt", "file", "/etc/s/tls.key", "/etc/s/ca.crt",
 		[]string{"enforce"},
-		"tcp://127.0.0.1:9000", "unix:///run/admin.sock", "file:///var/log/audit.jsonl", true, "/var/lib/secretless",
+		"tcp://127.0.0.1:9000", "unix:///run/admin.sock",
+		Audit{
+			To: []string{"file:///var/log/audit.jsonl", "syslog"}, Required: true, MaxSize: 100 << 20, Keep: 7, Fsync: true,
+			Syslog: AuditSyslog{RFC5424: true, Facility: "local3"}, Pos: f.Audit.Pos,
+		},
+		"/var/lib/secretless",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -110,7 +115,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("provider %+v", p)
 	}
 	f = parse(t, service(listenHere))
-	if f.Admin.Health.String() != "tcp://127.0.0.1:5335" || f.Admin.Health.Pos != (Pos{}) || f.Admin.Socket != nil || f.Audit.To != "" {
+	if f.Admin.Health.String() != "tcp://127.0.0.1:5335" || f.Admin.Health.Pos != (Pos{}) || f.Admin.Socket != nil || f.Audit.To != nil {
 		t.Errorf("admin %+v audit %+v", f.Admin, f.Audit)
 	}
 	for _, off := range []string{"off", `"off"`, "false"} {

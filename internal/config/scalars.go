@@ -92,18 +92,3 @@ func (s *socketAddr) decodeNode(d *decoder, n *node, key string) {
 	}
 	s.listen = &l
 }
-
-// auditTarget is a file:// URL.
-type auditTarget struct {
-	url string
-	pos Pos
-}
-
-func (a *auditTarget) decodeNode(d *decoder, n *node, key string) {
-	p, ok := strings.CutPrefix(n.value, "file://")
-	if n.kind != scalarNode || !ok || !path.IsAbs(p) || strings.HasSuffix(p, "/") {
-		d.errorf(n.pos, "%s must be a file with an absolute path, as in file:///var/log/secretless/audit.jsonl", key)
-		return
-	}
-	*a = auditTarget{n.value, n.pos}
-}

@@ -24,10 +24,6 @@ func (*healthSpec) schema(*generator) object {
 
 func (*socketAddr) schema(*generator) object { return address("unix") }
 
-func (*auditTarget) schema(*generator) object {
-	return object{"type": "string", "pattern": "^file:///.*[^/]$"}
-}
-
 func (*listenList) schema(*generator) object {
 	one := address("tcp", "unix", "systemd")
 	return object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1}}}

@@ -64,8 +64,3 @@ type adminSpec struct {
 	Health healthSpec `yaml:"health" doc:"Address of /live and /ready, default tcp://127.0.0.1:5335; off turns it off."`
 	Socket socketAddr `yaml:"socket" doc:"Unix socket of status and reload: unix:///path."`
 }
-
-type auditSpec struct {
-	To       auditTarget `yaml:"to" doc:"file:///path of the file that events are appended to, as JSON lines."`
-	Required bool        `yaml:"required" doc:"Refuse a connection whose event cannot be written."`
-}

@@ -160,12 +160,3 @@ type Admin struct {
 	// Socket is nil where there is none.
 	Socket *Listen
 }
-
-// Audit is where audit events go; To is empty where there is none.
-type Audit struct {
-	To string
-	// Required means that a connection whose event cannot be written is
-	// refused.
-	Required bool
-	Pos      Pos
-}
