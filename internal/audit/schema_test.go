@@ -65,7 +65,9 @@ func completeEvents() []Event {
 		of(Connected, func(e *Event) { e.Target, e.Credentials = target, refs }),
 		of(Failed, func(e *Event) { e.Reason, e.Duration = "rejected", time.Second }),
 		of(Closed, func(e *Event) { e.Reason, e.Duration, e.ToTarget, e.ToClient = "idle", time.Hour, 10, 20 }),
-		of(Used, func(e *Event) { e.Detail, e.Request, e.Credentials = "GET https://api.internal/v1/orders", request, refs }),
+		of(Used, func(e *Event) {
+			e.Detail, e.Request, e.Credentials = "GET https://api.internal/v1/orders", request, refs
+		}),
 		of(Answered, func(e *Event) {
 			e.Detail, e.Request, e.Target, e.Status, e.ToClient, e.Duration = "GET https://api.internal/v1/orders", request, target, 200, 512, time.Second
 		}),
