@@ -3,13 +3,11 @@ package admin_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -42,8 +40,13 @@ func serve(t *testing.T, l net.Listener, h http.Handler) *admin.Server {
 // ask sends a request by hand and returns the status line and the body.
 func ask(t *testing.T, c net.Conn, method, path string) (int, string) {
 	t.Helper()
+	return exchange(t, c, method, path, "")
+}
+
+func exchange(t *testing.T, c net.Conn, method, path, body string) (int, string) {
+	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: x\r\n\r\n", method, path); err != nil {
+	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -51,11 +54,11 @@ func ask(t *testing.T, c net.Conn, method, path string) (int, string) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, strings.TrimSpace(string(body))
+	return resp.StatusCode, strings.TrimSpace(string(answer))
 }
 
 func dial(t *testing.T, l net.Listener) net.Conn {
@@ -140,89 +143,5 @@ func TestHeaderIsBounded(t *testing.T) {
 	answer, _ := io.ReadAll(c)
 	if !strings.Contains(string(answer), "431 ") {
 		t.Errorf("got %.60q", answer)
-	}
-}
-
-// control runs a control server and returns a client of it.
-func control(t *testing.T, reload func(context.Context) error, status func() any) (*admin.Client, *admin.Server) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	s := serve(t, listen(t, "unix", path), admin.Control(reload, status))
-	return admin.Dial(path), s
-}
-
-func TestControl(t *testing.T) {
-	var fail error
-	client, _ := control(t, func(context.Context) error { return fail }, func() any { return map[string]int{"open": 7} })
-	if err := client.Reload(t.Context()); err != nil {
-		t.Error(err)
-	}
-	fail = errors.New("s.yml:3:4: is wrong\ns.yml:5:6: is wrong too")
-	if err := client.Reload(t.Context()); err == nil || err.Error() != fail.Error() {
-		t.Errorf("got %v", err)
-	}
-	var status map[string]int
-	if err := client.Status(t.Context(), &status); err != nil || status["open"] != 7 {
-		t.Errorf("got %v, %v", status, err)
-	}
-	var wrong []string
-	if err := client.Status(t.Context(), &wrong); err == nil || !strings.HasPrefix(err.Error(), "reading the broker's status: ") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// A reload does not depend on who asked for it.
-func TestReloadOutlivesItsClient(t *testing.T) {
-	begun, left := make(chan struct{}), make(chan struct{})
-	var end atomic.Value
-	client, server := control(t, func(ctx context.Context) error {
-		close(begun)
-		<-left
-		time.Sleep(50 * time.Millisecond) // the server has noticed by then, were it to cancel
-		end.Store(fmt.Sprint(ctx.Err()))
-		return nil
-	}, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-begun
-		cancel()
-	}()
-	if err := client.Reload(ctx); err == nil {
-		t.Error("no error for a client that gave up")
-	}
-	close(left)
-	// Close waits for the request even if its own time is up.
-	over, stop := context.WithCancel(context.Background())
-	stop()
-	server.Close(over)
-	if end.Load() != "<nil>" {
-		t.Errorf("the reload was ended: %v", end.Load())
-	}
-}
-
-func TestClientErrors(t *testing.T) {
-	dir := t.TempDir()
-	answer := func(code int, body string) *admin.Client {
-		path := filepath.Join(dir, fmt.Sprint("s", code, len(body)))
-		serve(t, listen(t, "unix", path), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(code)
-			_, _ = io.WriteString(w, body)
-		}))
-		return admin.Dial(path)
-	}
-	for name, test := range map[string]struct {
-		client *admin.Client
-		want   string
-	}{
-		"no socket":   {admin.Dial(filepath.Join(dir, "none")), "asking the broker: dial unix " + filepath.Join(dir, "none") + ": connect: no such file or directory (is it running with this admin socket?)"},
-		"own text":    {answer(422, " no such thing\n"), "no such thing"},
-		"no text":     {answer(500, ""), "the broker answered 500 Internal Server Error"},
-		"giant reply": {answer(500, strings.Repeat("x", 3<<20)), strings.Repeat("x", 1<<20)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := test.client.Reload(t.Context()); err == nil || err.Error() != test.want {
-				t.Errorf("got %.200v", err)
-			}
-		})
 	}
 }

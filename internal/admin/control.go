@@ -5,96 +5,209 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
+	"strconv"
 	"time"
+
+	"secretless/internal/broker"
 )
 
-// Control answers POST /reload and GET /status on the admin socket. reload's
-// error text reaches the caller; status is encoded as JSON.
-func Control(reload func(context.Context) error, status func() any) http.Handler {
+const (
+	// maxBody bounds the body of a request.
+	maxBody = 4 << 10
+	// closeTimeout is how long a connection that is closed may take to go.
+	closeTimeout = 10 * time.Second
+	// maxLevelTime is the longest that a level can be set for: beyond a day it
+	// is meant for good.
+	maxLevelTime = 24 * time.Hour
+)
+
+// Control answers what is asked on the admin socket, below /v1/. Nothing of it
+// tells a secret.
+func Control(o Operations) http.Handler {
+	c := &control{Operations: o, profiles: newProfiles(), streams: make(chan struct{}, maxStreams)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		// A reload that has begun is finished whether or not the client waits.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTimeout)
-		defer cancel()
-		if err := reload(ctx); err != nil {
-			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-			return
-		}
-		reply(w, http.StatusOK, map[string]bool{"reloaded": true})
-	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, status())
-	})
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /v1/status":              c.status,
+		"GET /v1/connections":         c.list,
+		"DELETE /v1/connections/{id}": c.close,
+		"POST /v1/reload":             c.reload,
+		"POST /v1/drain":              c.drain,
+		"GET /v1/log-level":           c.level,
+		"PUT /v1/log-level":           c.setLevel,
+		"GET /v1/errors":              c.errors,
+		"GET /v1/events":              c.events,
+		"GET /v1/profiles/{name}":     c.profile,
+		// As they were before there were versions.
+		"GET /status":  c.status,
+		"POST /reload": c.reload,
+	} {
+		mux.HandleFunc(pattern, h)
+	}
 	return mux
 }
 
-// Client talks to a broker's admin socket.
-type Client struct{ http http.Client }
-
-// maxReply bounds what a client reads of an answer.
-const maxReply = 1 << 20
-
-// Dial makes a client of the unix socket at path; nothing is connected yet.
-func Dial(path string) *Client {
-	var d net.Dialer
-	return &Client{http.Client{
-		Timeout: time.Minute,
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return d.DialContext(ctx, "unix", path)
-			},
-		},
-	}}
+type control struct {
+	Operations
+	profiles *profiles
+	streams  chan struct{}
 }
 
-// Reload makes the broker read its configuration again; the error is the
-// broker's, one line for each mistake in the file.
-func (c *Client) Reload(ctx context.Context) error {
-	_, err := c.do(ctx, http.MethodPost, "/reload")
-	return err
+// asked logs a request that changes something.
+func (c *control) asked(r *http.Request, what string, attrs ...any) {
+	c.Log.Info("admin request: "+what, append(attrs, "peer", callerOf(r))...)
 }
 
-// Status fills into, a pointer, with the broker's status.
-func (c *Client) Status(ctx context.Context, into any) error {
-	body, err := c.do(ctx, http.MethodGet, "/status")
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("reading the broker's status: %w", err)
-	}
-	return nil
+func (c *control) status(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, c.Status())
 }
 
-func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
-	// The host is a placeholder: the transport always dials the socket.
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, http.NoBody)
+func (c *control) list(w http.ResponseWriter, r *http.Request) {
+	q := broker.ConnectionQuery{Service: r.FormValue("service")}
+	after, err := number(r, "after", 0)
 	if err != nil {
-		return nil, err
+		refuse(w, http.StatusBadRequest, err)
+		return
 	}
-	resp, err := c.http.Do(req)
+	limit, err := number(r, "limit", DefaultPage)
 	if err != nil {
-		if outer, ok := errors.AsType[*url.Error](err); ok {
-			err = outer.Err // the URL is a placeholder
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	q.After, q.Limit = after, int(min(limit, MaxPage))
+	found, total := c.Connections(q)
+	page := Connections{Total: total, Connections: make([]Connection, 0, len(found))}
+	for _, one := range found {
+		page.Connections = append(page.Connections, connectionOf(one))
+	}
+	if q.Limit > 0 && len(found) == q.Limit {
+		page.Next = found[len(found)-1].ID
+	}
+	reply(w, http.StatusOK, page)
+}
+
+func number(r *http.Request, name string, usual uint64) (uint64, error) {
+	text := r.FormValue(name)
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("%s must be a number", name)
+	}
+	return n, nil
+}
+
+func (c *control) close(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, errors.New("the id of a connection is a number"))
+		return
+	}
+	c.asked(r, "close a connection", "connection", id)
+	ctx, cancel := context.WithTimeout(r.Context(), closeTimeout)
+	defer cancel()
+	switch err := c.Close(ctx, id); {
+	case errors.Is(err, broker.ErrNoConnection):
+		refuse(w, http.StatusNotFound, fmt.Errorf("no connection with the id %d is open", id))
+	case err != nil:
+		refuse(w, http.StatusGatewayTimeout, fmt.Errorf("connection %d: %w", id, err))
+	default:
+		reply(w, http.StatusOK, map[string]uint64{"closed": id})
+	}
+}
+
+func (c *control) reload(w http.ResponseWriter, r *http.Request) {
+	c.asked(r, "reload")
+	// A reload that has begun is finished whether or not the client waits.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTimeout)
+	defer cancel()
+	if err := c.Reload(ctx); err != nil {
+		refuse(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]bool{"reloaded": true})
+}
+
+func (c *control) drain(w http.ResponseWriter, r *http.Request) {
+	services := r.URL.Query()["service"]
+	c.asked(r, "drain", "services", services)
+	err := c.Drain(services...)
+	if _, unknown := errors.AsType[*broker.UnknownServiceError](err); unknown {
+		refuse(w, http.StatusNotFound, err)
+		return
+	}
+	if err != nil {
+		refuse(w, http.StatusConflict, err)
+		return
+	}
+	var out Drained
+	for _, s := range c.Status().Services {
+		if s.Drained {
+			out.Services, out.Connections = append(out.Services, s.Name), out.Connections+int64(s.Draining)
 		}
-		return nil, fmt.Errorf("asking the broker: %w (is it running with this admin socket?)", err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
-	if err != nil {
-		return nil, fmt.Errorf("reading the broker's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		if text := strings.TrimSpace(string(body)); text != "" {
-			return nil, errors.New(text)
-		}
-		return nil, fmt.Errorf("the broker answered %s", resp.Status)
-	}
-	return body, nil
+	reply(w, http.StatusOK, out)
 }
+
+func (c *control) level(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, c.Level.Report())
+}
+
+// LevelRequest is the body of a change of the log level.
+type LevelRequest struct {
+	Level string `json:"level"`
+	// For is a duration such as 10m, after which the level before comes back.
+	For string `json:"for,omitempty"`
+}
+
+func (c *control) setLevel(w http.ResponseWriter, r *http.Request) {
+	var q LevelRequest
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&q); err != nil {
+		refuse(w, http.StatusBadRequest, errors.New(`the body must be an object such as {"level":"debug","for":"10m"}`))
+		return
+	}
+	level, during, err := q.parse()
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	c.Level.Set(level, during)
+	// After it, so that a change to info or below shows in the log.
+	c.asked(r, "log level", "level", q.Level, "for", during.String())
+	reply(w, http.StatusOK, c.Level.Report())
+}
+
+func (q LevelRequest) parse() (level slog.Level, during time.Duration, err error) {
+	level, ok := ParseLevel(q.Level)
+	if !ok {
+		return 0, 0, errors.New("the level must be debug, info, warn or error")
+	}
+	if q.For == "" {
+		return level, 0, nil
+	}
+	during, err = time.ParseDuration(q.For)
+	if err != nil || during <= 0 || during > maxLevelTime {
+		return 0, 0, fmt.Errorf("for must be a duration such as 10m, of %v at most", maxLevelTime)
+	}
+	return level, during, nil
+}
+
+func (c *control) errors(w http.ResponseWriter, r *http.Request) {
+	var list []Entry
+	if q := r.URL.Query(); q.Has("service") {
+		list = c.Recent.Of(q.Get("service"))
+	} else {
+		list, _ = c.Recent.After(0)
+	}
+	if list == nil {
+		list = []Entry{}
+	}
+	reply(w, http.StatusOK, map[string][]Entry{"errors": list})
+}
+
+// refuse answers with the text of err, which clients show.
+func refuse(w http.ResponseWriter, code int, err error) { http.Error(w, err.Error(), code) }

@@ -12,6 +12,7 @@ import (
 // Server is a running HTTP server on a listener it owns.
 type Server struct {
 	http     *http.Server
+	stopping context.CancelFunc // ends what goes on until the client leaves
 	running  chan struct{}
 	requests sync.WaitGroup
 
@@ -34,7 +35,8 @@ const (
 // Serve serves h on l until Close. The server's clients are local, but not
 // trusted: their number, the size of headers and times are bounded.
 func Serve(l net.Listener, h http.Handler, log *slog.Logger) *Server {
-	s := &Server{running: make(chan struct{})}
+	life, stopping := context.WithCancel(context.Background())
+	s := &Server{running: make(chan struct{}), stopping: stopping}
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if s.begin() {
@@ -47,6 +49,8 @@ func Serve(l net.Listener, h http.Handler, log *slog.Logger) *Server {
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       readTimeout,
 		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return life },
+		ConnContext:       withCaller,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	go func() {
@@ -57,8 +61,10 @@ func Serve(l net.Listener, h http.Handler, log *slog.Logger) *Server {
 }
 
 // Close ends the server and returns when its requests have ended. Those under
-// way have until ctx ends; then their connections are closed.
+// way have until ctx ends; then their connections are closed. Streams and
+// profiles end at once.
 func (s *Server) Close(ctx context.Context) {
+	s.stopping()
 	if s.http.Shutdown(ctx) != nil {
 		_ = s.http.Close()
 	}
@@ -120,6 +126,10 @@ type placed struct {
 	free func()
 }
 
+// NetConn is the connection below.
+func (p *placed) NetConn() net.Conn { return p.Conn }
+
+// Close frees the place.
 func (p *placed) Close() error {
 	defer p.free()
 	return p.Conn.Close()

@@ -48,6 +48,11 @@ var rules = []rule{
 		"it shows what the broker does",
 	},
 	{
+		"internal/top",
+		[]string{"internal/admin", "internal/broker"},
+		"it draws what the admin socket tells, and reaches the broker in no other way",
+	},
+	{
 		"internal/doctor",
 		[]string{"internal/broker", "internal/connector", "internal/provider", "internal/secret"},
 		"it examines what has been put together and knows neither files nor commands",

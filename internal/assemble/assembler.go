@@ -63,6 +63,7 @@ func New(o Options) *Assembler {
 func (a *Assembler) Parse(name string, data []byte) (*config.File, error) {
 	return config.Parse(name, data, config.Options{
 		SharesListener: func(id string) bool { return a.connectors[id].Share != nil },
+		AdminSocket:    a.adminSocket(),
 	})
 }
 

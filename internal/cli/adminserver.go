@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"secretless/internal/admin"
 	"secretless/internal/broker"
 	"secretless/internal/config"
+	"secretless/internal/provider"
 )
 
 // openAdmin starts the health endpoint and the admin socket.
@@ -19,15 +21,48 @@ func (p *process) openAdmin(file *config.File) error {
 	if err := p.openHealth(file.Admin.Health); err != nil {
 		return err
 	}
-	if file.Admin.Socket == nil {
+	return p.openSocket(file.Admin.Socket)
+}
+
+// makeSocketPlace makes the directory of the default admin socket, while the
+// broker still may. Without it the socket is not opened, which is when that is
+// told.
+func (p *process) makeSocketPlace(at *config.Listen) {
+	if at != nil && at.Pos == (config.Pos{}) {
+		_ = admin.MakePlace(at.Address)
+	}
+}
+
+// openSocket opens the admin socket. As with the health endpoint, the broker
+// runs without one where its default place cannot be had.
+func (p *process) openSocket(at *config.Listen) error {
+	if at == nil {
 		return nil
 	}
-	l, err := broker.Listen(broker.Address{Network: file.Admin.Socket.Network, Address: file.Admin.Socket.Address})
+	l, err := p.listenPrivate(at)
+	if err != nil && at.Pos == (config.Pos{}) {
+		p.log.Warn("no admin socket: its default place cannot be had; set admin.socket to another one or to off", "error", err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("opening the admin socket: %w", err)
 	}
-	p.serveAdmin(l, admin.Control(p.reload, func() any { return p.status() }))
+	p.serveAdmin(l, admin.Control(admin.Operations{
+		Status: p.status, Connections: p.broker.Connections, Close: p.broker.CloseConnection,
+		Reload: p.reload, Drain: p.broker.Drain, Level: p.logs.level, Recent: p.logs.recent, Log: p.log,
+	}))
 	return nil
+}
+
+func (p *process) listenPrivate(at *config.Listen) (net.Listener, error) {
+	if err := admin.CheckPlace(at.Address); err != nil {
+		return nil, err
+	}
+	l, err := broker.Listen(broker.Address{Network: at.Network, Address: at.Address})
+	if err != nil {
+		return nil, err
+	}
+	return admin.Private(l, p.log), nil
 }
 
 // openHealth opens the health endpoint. When the default address is taken, as
@@ -74,41 +109,44 @@ func (r *reloadStatus) record(err error) {
 	r.lastError = err.Error()
 }
 
-// statusReport is what the admin socket's /status answers.
-type statusReport struct {
-	Version  string                 `json:"version"`
-	Config   string                 `json:"config"`
-	Source   string                 `json:"source,omitempty"` // what is known about the way to Config
-	Ready    bool                   `json:"ready"`
-	Reloads  reloadReport           `json:"reloads"`
-	Services []broker.ServiceStatus `json:"services"`
-}
-
-type reloadReport struct {
-	Succeeded int        `json:"succeeded"`
-	Failed    int        `json:"failed"`
-	LastTime  *time.Time `json:"lastTime,omitempty"`
-	LastError string     `json:"lastError,omitempty"`
-}
-
-func (p *process) status() statusReport {
-	return statusReport{
-		Version:  versionText(),
-		Config:   p.source.String(),
-		Source:   p.source.state(),
-		Ready:    p.ready.Load() && p.broker.Ready(),
-		Reloads:  p.reloads.report(),
-		Services: p.broker.Status(),
+// status is what the admin socket's clients are told.
+func (p *process) status() admin.Status {
+	s := admin.Status{
+		Version: versionText(), PID: os.Getpid(), Config: p.source.String(), Source: p.source.state(),
+		Now: time.Now(), LogLevel: p.logs.level.Report(), Reloads: p.reloads.report(),
+		Services: p.broker.Live(), Errors: p.logs.recent.Last(),
 	}
+	if p.ready.Load() {
+		s.Started, s.Ready = p.started, p.broker.Ready()
+	}
+	for _, i := range p.assembler.Running() {
+		s.Providers = append(s.Providers, providerStatus(i))
+	}
+	return s
 }
 
-func (r *reloadStatus) report() reloadReport {
+func providerStatus(i *provider.Instance) admin.Provider {
+	s := i.Stats()
+	p := admin.Provider{
+		Name: i.Name(), Lookups: s.Lookups, Hits: s.Hits, Failures: s.Failures, Cached: s.Cached, Down: s.Down,
+		Answered: moment(s.Answered), Failed: moment(s.Failed),
+	}
+	if s.LastError != nil {
+		p.LastError = s.LastError.Error()
+	}
+	return p
+}
+
+// moment is nil for never.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (r *reloadStatus) report() admin.Reloads {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := reloadReport{Succeeded: r.succeeded, Failed: r.failed, LastError: r.lastError}
-	if !r.lastTime.IsZero() {
-		last := r.lastTime
-		out.LastTime = &last
-	}
-	return out
+	return admin.Reloads{Succeeded: r.succeeded, Failed: r.failed, LastTime: moment(r.lastTime), LastError: r.lastError}
 }

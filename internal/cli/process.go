@@ -11,6 +11,7 @@ import (
 
 	"secretless/internal/admin"
 	"secretless/internal/assemble"
+	"secretless/internal/audit"
 	"secretless/internal/broker"
 	"secretless/internal/config"
 	"secretless/internal/relay"
@@ -23,28 +24,31 @@ type process struct {
 	options serveOptions
 	source  configSource
 	log     *slog.Logger
+	logs    *logging // log, to be changed while it is used
 
 	assembler *assemble.Assembler
 	broker    *broker.Broker
 	relay     relay.Relay
-	audit     *record
+	audit     audit.Sink
 	servers   []*admin.Server
 	notify    *sdnotify.Notifier // of the service manager; nil without one
 
 	applying sync.Mutex // one reload at a time
 	stopping bool       // guarded by applying: no reload from now on
 	ready    atomic.Bool
+	started  time.Time // set before ready
 	reloads  reloadStatus
 	outside  string // what a reload cannot change, as it runs
 }
 
 // start brings the broker up or leaves nothing behind.
-func start(ctx context.Context, env Env, o serveOptions, from configSource, log *slog.Logger) (*process, error) {
+func start(ctx context.Context, env Env, o serveOptions, from configSource, logs *logging) (*process, error) {
 	read, err := from.read()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{env: env, options: o, source: from, log: log}
+	log := logs.Logger
+	p := &process{env: env, options: o, source: from, log: log, logs: logs}
 	p.assembler = assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: log})
 	file, built, err := load(p.assembler, read)
 	if err != nil {
@@ -52,6 +56,7 @@ func start(ctx context.Context, env Env, o serveOptions, from configSource, log 
 		return nil, usage(err)
 	}
 	logWarnings(log, built.Warnings)
+	p.makeSocketPlace(file.Admin.Socket)
 	if err := p.open(ctx, file, built); err != nil {
 		from.report(verdict{err: err})
 		return nil, err
@@ -88,12 +93,9 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	if p.relay, err = relay.New(relay.Options{Log: p.log}); err != nil {
 		return &exitError{code: ExitFailure, err: fmt.Errorf("starting the relay: %w", err)}
 	}
-	p.broker = broker.New(broker.Options{Log: p.log, Relay: p.relay, Audit: p.audit.sink, Getenv: p.getenv})
+	p.broker = broker.New(broker.Options{Log: p.log, Relay: p.relay, Audit: p.audit, Getenv: p.getenv, Identify: file.Admin.Socket != nil})
 	p.outside = outsideText(file)
 	if err := p.openAdmin(file); err != nil {
-		return &exitError{code: ExitFailure, err: err}
-	}
-	if err := p.audit.started(ctx, p.source.String(), len(built.Configured)); err != nil {
 		return &exitError{code: ExitFailure, err: err}
 	}
 	applied = true
@@ -102,24 +104,20 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 		return &exitError{code: ExitFailure, err: err}
 	}
 	built.Commit()
+	p.started = time.Now()
 	p.ready.Store(true)
 	return nil
 }
 
-// reload is a reload that an administrator asks for.
-func (p *process) reload(ctx context.Context) error { return p.reloadBy(ctx, byAdmin) }
-
-// reloadBy reads the configuration again and applies it, or changes nothing.
-func (p *process) reloadBy(ctx context.Context, by string) (err error) {
+// reload reads the configuration again and applies it, or changes nothing.
+func (p *process) reload(ctx context.Context) (err error) {
 	p.applying.Lock()
 	defer p.applying.Unlock()
 	if p.stopping {
 		return errors.New("the broker is stopping")
 	}
 	p.logNotify(p.notify.Reloading())
-	began := time.Now()
 	defer func() {
-		p.audit.reloaded(by, began, err)
 		p.reloads.record(err)
 		p.notifyReady(err)
 	}()
@@ -146,7 +144,6 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 		return err
 	}
 	built.Commit()
-	p.audit.serves(len(built.Configured))
 	return nil
 }
 
@@ -173,10 +170,13 @@ func (p *process) close(ctx context.Context) {
 			p.log.Warn("stopping the relay", "error", err)
 		}
 	}
-	if err := p.audit.close(); err != nil {
-		p.log.Error("closing the audit log", "error", err)
+	if p.audit != nil {
+		if err := p.audit.Close(); err != nil {
+			p.log.Error("closing the audit log", "error", err)
+		}
 	}
 	p.assembler.Close()
+	p.logs.level.Close()
 }
 
 // checksAtOnce bounds the services whose credentials are fetched at the same
@@ -209,6 +209,16 @@ func checkCredentials(ctx context.Context, services []*broker.Service) error {
 func (p *process) getenv(name string) string {
 	v, _ := p.env.LookupEnv(name)
 	return v
+}
+
+func openAudit(a config.Audit, log *slog.Logger) (audit.Sink, error) {
+	if len(a.To) == 0 {
+		return audit.Nop{}, nil
+	}
+	return audit.Open(a.To, audit.Options{
+		Required: a.Required, MaxSize: a.MaxSize, Keep: a.Keep, Fsync: a.Fsync, Log: log,
+		Syslog: audit.SyslogOptions{RFC5424: a.Syslog.RFC5424, Facility: a.Syslog.Facility},
+	})
 }
 
 // outsideText is what only a restart changes, comparable.

@@ -3,9 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -22,23 +23,37 @@ type adminFlags struct {
 
 func (f *adminFlags) register(cmd *cobra.Command) {
 	configFlag(cmd, &f.file)
-	cmd.Flags().StringVar(&f.socket, "socket", "", "the broker's admin socket (default: admin.socket of the configuration)")
+	cmd.Flags().StringVar(&f.socket, "socket", "", "the broker's admin socket (default: admin.socket of the configuration, $XDG_RUNTIME_DIR/secretless/admin.sock or /run/secretless/admin.sock)")
 }
 
-// client finds the admin socket. The configuration is only read for its
-// address, so mistakes elsewhere in it do not stand in the way.
+// client finds the admin socket: the flag, the configuration, the places where
+// a broker has it by default. The configuration is only read for its address,
+// so mistakes elsewhere in it do not stand in the way, and it may be missing.
 func (f *adminFlags) client(env Env) (*admin.Client, error) {
 	if f.socket != "" {
-		return admin.Dial(f.socket), nil
+		return admin.Dial(strings.TrimPrefix(f.socket, "unix://")), nil
 	}
 	file, name, err := parseOnly(env, f.file)
-	if err != nil {
+	switch {
+	case err != nil && f.file != "":
 		return nil, err
+	case err == nil && file.Admin.SocketOff:
+		return nil, usage(fmt.Errorf("%s turns the admin socket off (admin.socket); name another broker's with --socket", name))
+	case err == nil && file.Admin.Socket != nil && file.Admin.Socket.Pos != (config.Pos{}):
+		return admin.Dial(file.Admin.Socket.Address), nil
 	}
-	if file.Admin.Socket == nil {
-		return nil, usage(fmt.Errorf("%s has no admin.socket: add one, or name the broker's with --socket", name))
+	return usualClient(env)
+}
+
+// usualClient looks where a broker has its socket by default.
+func usualClient(env Env) (*admin.Client, error) {
+	places := assemble.AdminSockets(env.LookupEnv)
+	for _, path := range places {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return admin.Dial(path), nil
+		}
 	}
-	return admin.Dial(file.Admin.Socket.Address), nil
+	return nil, failed(fmt.Errorf("no broker is found: there is no %s; start one, or name its admin socket with --socket or its configuration with -f", strings.Join(places, " and no ")))
 }
 
 // parseOnly reads a configuration for what it says about the broker itself:
@@ -54,79 +69,6 @@ func parseOnly(env Env, path string) (file *config.File, name string, err error)
 		return nil, "", usage(err)
 	}
 	return file, src.name, nil
-}
-
-func reloadCommand(env Env) *cobra.Command {
-	var flags adminFlags
-	cmd := &cobra.Command{
-		Use:     "reload",
-		Short:   "Make the running broker read its configuration again",
-		Example: "  secretless reload --socket /run/secretless/admin.sock",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := flags.client(env)
-			if err != nil {
-				return err
-			}
-			if err := client.Reload(cmd.Context()); err != nil {
-				return failed(err)
-			}
-			_, err = fmt.Fprintln(env.Stdout, "reloaded")
-			return err
-		},
-	}
-	flags.register(cmd)
-	return cmd
-}
-
-func statusCommand(env Env) *cobra.Command {
-	var flags adminFlags
-	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show the running broker's services and counters",
-		Example: "  secretless status --socket /run/secretless/admin.sock",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := flags.client(env)
-			if err != nil {
-				return err
-			}
-			var report statusReport
-			if err := client.Status(cmd.Context(), &report); err != nil {
-				return failed(err)
-			}
-			return printStatus(env, report)
-		},
-	}
-	flags.register(cmd)
-	return cmd
-}
-
-func printStatus(env Env, r statusReport) error {
-	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\n%s, %s, %d reloads, %d failed\n\n", r.Version, r.Config, readiness(r.Ready), r.Reloads.Succeeded, r.Reloads.Failed)
-	if r.Source != "" {
-		fmt.Fprintf(w, "%s\n\n", r.Source)
-	}
-	if r.Reloads.LastError != "" {
-		fmt.Fprintf(w, "the last reload failed, the configuration before it is running:\n%s\n\n", r.Reloads.LastError)
-	}
-	fmt.Fprintln(w, "SERVICE\tCONNECTOR\tADDRESSES\tOPEN\tACCEPTED\tREFUSED\tFAILED")
-	for _, s := range r.Services {
-		name := s.Name
-		if len(s.Members) > 0 {
-			name = strings.Join(s.Members, ",")
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", name, s.Connector, strings.Join(s.Addresses, " "), s.Active, s.Accepted, s.Refused, s.Failed)
-	}
-	return w.Flush()
-}
-
-func readiness(ready bool) string {
-	if ready {
-		return "ready"
-	}
-	return "not ready"
 }
 
 // failed is an error of what was asked, not of how it was asked.

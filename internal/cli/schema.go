@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"secretless/internal/assemble"
-	"secretless/internal/audit"
 	"secretless/internal/config"
 )
 
@@ -27,7 +26,7 @@ types that the broker itself decodes into.`,
 			return err
 		},
 	}
-	cmd.AddCommand(crdCommand(env), auditSchemaCommand(env))
+	cmd.AddCommand(crdCommand(env))
 	return cmd
 }
 
@@ -47,20 +46,6 @@ SECRETLESS_CRD_SUFFIX makes it that of another API group.`,
 				return failed(err)
 			}
 			_, err = env.Stdout.Write(text)
-			return err
-		},
-	}
-}
-
-func auditSchemaCommand(env Env) *cobra.Command {
-	return &cobra.Command{
-		Use:     "audit",
-		Short:   "Print the JSON Schema of audit events",
-		Long:    "Print the JSON Schema (draft 2020-12) of a line of the audit.",
-		Example: "  secretless schema audit > audit.schema.json",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := env.Stdout.Write(audit.Schema())
 			return err
 		},
 	}

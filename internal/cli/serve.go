@@ -54,7 +54,7 @@ func configFlag(cmd *cobra.Command, file *string) {
 }
 
 func serve(ctx context.Context, env Env, o serveOptions) error {
-	log, err := o.logs.logger(env)
+	log, err := o.logs.open(env)
 	if err != nil {
 		return err
 	}
@@ -89,25 +89,24 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 			memory.look(p.broker.Status())
 			pace.look(readMetric("/gc/heap/allocs:bytes"))
 		case <-ctx.Done():
-			return p.stop(signals, byContext, "context ended")
+			return p.stop(signals, "context ended")
 		case _, ok := <-changes:
 			if !ok { // there will be no more
 				changes = nil
 				continue
 			}
-			p.reloadAndLog(ctx, byWatch, p.source.String()+" changed")
+			p.reloadAndLog(ctx, p.source.String()+" changed")
 		case s := <-signals:
 			if !isReload(s) {
-				return p.stop(signals, bySignal, s.String())
+				return p.stop(signals, s.String())
 			}
-			p.reloadAndLog(ctx, bySignal, s.String())
+			p.reloadAndLog(ctx, s.String())
 		}
 	}
 }
 
 // stop drains and ends everything; a second stop signal cuts the drain short.
-func (p *process) stop(signals <-chan os.Signal, by, why string) error {
-	p.audit.stops(by)
+func (p *process) stop(signals <-chan os.Signal, why string) error {
 	p.log.Info("stopping", "reason", why)
 	p.logNotify(p.notify.Stopping())
 	// Not derived from the command's context, which may have ended: that is
@@ -144,8 +143,8 @@ func (p *process) stopped(second os.Signal) error {
 }
 
 // reloadAndLog is a reload that nobody waits for.
-func (p *process) reloadAndLog(ctx context.Context, by, why string) {
-	err := p.reloadBy(ctx, by)
+func (p *process) reloadAndLog(ctx context.Context, why string) {
+	err := p.reload(ctx)
 	if list, ok := errors.AsType[config.Errors](err); ok {
 		for _, d := range list {
 			p.log.Error("configuration not reloaded, the running one stays", "reason", why, "at", d.Place(), "error", d.Text)

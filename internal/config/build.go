@@ -35,11 +35,17 @@ func (r *report) build(root *node, spec fileSpec) *File {
 }
 
 func (r *report) admin(spec adminSpec) Admin {
-	a := Admin{Health: spec.Health.listen, Socket: spec.Socket.listen}
+	a := Admin{Health: spec.Health.listen, Socket: spec.Socket.listen, SocketOff: spec.Socket.off}
 	if a.Health == nil && !spec.Health.off {
 		a.Health = &Listen{Network: "tcp", Address: "127.0.0.1:5335"}
 	}
 	return a
+}
+
+func (a *Admin) complete(opts Options) {
+	if a.Socket == nil && !a.SocketOff && opts.AdminSocket != "" {
+		a.Socket = &Listen{Network: "unix", Address: opts.AdminSocket}
+	}
 }
 
 func (r *report) service(e namedEntry[serviceSpec]) Service {

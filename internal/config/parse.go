@@ -11,6 +11,9 @@ type Options struct {
 	// SharesListener says whether services of a connector may share an
 	// address; nil means none may.
 	SharesListener func(connector string) bool
+	// AdminSocket is the path of the admin socket where the file says nothing
+	// about it; empty for none.
+	AdminSocket string
 	// Resolve looks up a host name of listenOn; nil means the system's
 	// resolver. All names of a file have five seconds together.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -53,6 +56,7 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 	top.pos = start
 	d.structure(&top, reflect.ValueOf(&spec).Elem(), "the file")
 	f := r.build(root, spec)
+	f.Admin.complete(opts)
 	r.addresses(f, opts)
 	f.Warnings = r.warnings.sorted()
 	return f, r.errors.Err()

@@ -119,8 +119,9 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("admin %+v audit %+v", f.Admin, f.Audit)
 	}
 	for _, off := range []string{"off", `"off"`, "false"} {
-		if f := parse(t, service(listenHere)+"admin: {health: "+off+"}\n"); f.Admin.Health != nil {
-			t.Errorf("health %s: %v", off, f.Admin.Health)
+		f, err := Parse("s.yml", []byte(service(listenHere)+"admin: {health: "+off+", socket: "+off+"}\n"), Options{AdminSocket: "/run/x/admin.sock"})
+		if err != nil || f.Admin.Health != nil || f.Admin.Socket != nil || !f.Admin.SocketOff {
+			t.Errorf("%s: %+v, %v", off, f, err)
 		}
 	}
 }

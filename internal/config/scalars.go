@@ -71,7 +71,7 @@ type healthSpec struct {
 }
 
 func (h *healthSpec) decodeNode(d *decoder, n *node, key string) {
-	if n.kind == scalarNode && (n.value == "off" || n.tag == "!!bool" && strings.EqualFold(n.value, "false")) {
+	if isOff(n) {
 		h.off = true
 		return
 	}
@@ -82,10 +82,22 @@ func (h *healthSpec) decodeNode(d *decoder, n *node, key string) {
 	h.listen = &l
 }
 
-// socketAddr is the address of a unix socket.
-type socketAddr struct{ listen *Listen }
+// isOff is true for off, which YAML 1.1 also calls false.
+func isOff(n *node) bool {
+	return n.kind == scalarNode && (n.value == "off" || n.tag == "!!bool" && strings.EqualFold(n.value, "false"))
+}
+
+// socketAddr is the address of a unix socket, or off.
+type socketAddr struct {
+	listen *Listen
+	off    bool
+}
 
 func (s *socketAddr) decodeNode(d *decoder, n *node, key string) {
+	if isOff(n) {
+		s.off = true
+		return
+	}
 	l, ok := d.listen(n, key)
 	if ok && l.Network != "unix" {
 		d.errorf(n.pos, "%s must be unix:///path: it can stop and reload the broker", key)

@@ -22,7 +22,9 @@ func (*healthSpec) schema(*generator) object {
 	return object{"anyOf": []any{object{"enum": []any{"off", false}}, address("tcp", "unix")}}
 }
 
-func (*socketAddr) schema(*generator) object { return address("unix") }
+func (*socketAddr) schema(*generator) object {
+	return object{"anyOf": []any{object{"enum": []any{"off", false}}, address("unix")}}
+}
 
 func (*listenList) schema(*generator) object {
 	one := address("tcp", "unix", "systemd")

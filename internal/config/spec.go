@@ -62,5 +62,5 @@ type providerSpec struct {
 
 type adminSpec struct {
 	Health healthSpec `yaml:"health" doc:"Address of /live and /ready, default tcp://127.0.0.1:5335; off turns it off."`
-	Socket socketAddr `yaml:"socket" doc:"Unix socket of status and reload: unix:///path."`
+	Socket socketAddr `yaml:"socket" doc:"Unix socket of status, top, reload and the other commands that ask a running broker: unix:///path; default $XDG_RUNTIME_DIR/secretless/admin.sock or /run/secretless/admin.sock, where there is such a directory; off turns it off."`
 }

@@ -157,6 +157,8 @@ type TLS struct {
 type Admin struct {
 	// Health is nil where it is turned off; the default has no Pos.
 	Health *Listen
-	// Socket is nil where there is none.
-	Socket *Listen
+	// Socket is nil where there is none; the default has no Pos. SocketOff is
+	// true where the file turns it off.
+	Socket    *Listen
+	SocketOff bool
 }

@@ -1,0 +1,19 @@
+package admin
+
+import (
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// callerUID asks the kernel who called connect(2).
+func callerUID(c net.Conn) (uid uint32, known bool, err error) {
+	err = onSocket(c, func(fd int) error {
+		cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		if err == nil {
+			uid, known = cred.Uid, true
+		}
+		return err
+	})
+	return uid, known, err
+}
