@@ -62,10 +62,11 @@ var rules = []rule{
 		[]string{"internal/connector", "internal/peer", "internal/secret"},
 		"events are about connections and know nothing of who runs them",
 	},
+	{"internal/audit/audittest", []string{"internal/audit"}, "it checks lines and knows nothing of who causes them"},
 	{
 		"internal/connector/connectortest",
 		[]string{
-			"internal/audit", "internal/broker", "internal/connector", "internal/peer", "internal/provider",
+			"internal/audit", "internal/audit/audittest", "internal/broker", "internal/connector", "internal/peer", "internal/provider",
 			"internal/provider/*", "internal/relay", "internal/secret", "internal/target", "internal/testenv",
 		},
 		"the suite runs any connector in a real broker and knows none of them",
@@ -125,7 +126,7 @@ var rules = []rule{
 }
 
 // onlyForTests are packages that the program must not contain.
-var onlyForTests = []string{"internal/testenv", "internal/connector/connectortest", "internal/provider/providertest"}
+var onlyForTests = []string{"internal/testenv", "internal/audit/audittest", "internal/connector/connectortest", "internal/provider/providertest"}
 
 func matches(pattern, pkg string) bool {
 	if below, ok := strings.CutSuffix(pattern, "/*"); ok {

@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"secretless/internal/audit"
+	"secretless/internal/audit/audittest"
 	"secretless/internal/connector"
 	"secretless/internal/relay"
 )
@@ -167,6 +169,12 @@ func (*memorySink) Lost() uint64 { return 0 }
 
 func (m *memorySink) Close() error { return nil }
 
+func (m *memorySink) all() []audit.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.events)
+}
+
 // of returns the events of one type, waiting for n of them.
 func (m *memorySink) of(t *testing.T, typ audit.Type, n int) []audit.Event {
 	t.Helper()
@@ -231,6 +239,7 @@ func newBroker(t *testing.T, change ...func(*Options)) *fixture {
 		if err := r.Close(); err != nil {
 			t.Errorf("closing the relay: %v", err)
 		}
+		audittest.Events(t, f.audit.all())
 		if t.Failed() {
 			t.Log(f.log)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"secretless/internal/audit/audittest"
 	"secretless/internal/cli"
 	"secretless/internal/testenv"
 )
@@ -153,6 +154,7 @@ func (r *running) run(yaml string, args ...string) {
 func (r *running) checkSecrets() {
 	r.t.Helper()
 	audit, _ := os.ReadFile(filepath.Join(r.dir, "audit.jsonl"))
+	audittest.Text(r.t, audit)
 	if p := r.env["DB_PASSWORD"]; p != "" {
 		if r.log.has(p) || bytes.Contains(audit, []byte(p)) {
 			r.t.Error("the password is in the broker's log or audit")

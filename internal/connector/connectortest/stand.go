@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"secretless/internal/audit"
+	"secretless/internal/audit/audittest"
 	"secretless/internal/broker"
 	"secretless/internal/connector"
 	"secretless/internal/provider"
@@ -102,6 +103,7 @@ func (st *stand) start(o options) {
 		_ = sink.Close()
 		instance.Close()
 		events, _ := os.ReadFile(auditFile)
+		audittest.Text(t, events)
 		_, _ = st.canary.Write(events)
 		st.canary.check(t)
 	})

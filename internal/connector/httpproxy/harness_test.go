@@ -23,6 +23,7 @@ import (
 
 	"secretless/internal/assemble"
 	"secretless/internal/audit"
+	"secretless/internal/audit/audittest"
 	"secretless/internal/broker"
 	"secretless/internal/config"
 	"secretless/internal/connector"
@@ -182,6 +183,19 @@ func (*events) Lost() uint64 { return 0 }
 
 func (e *events) Close() error { return nil }
 
+// check looks for the credential, and at the schema.
+func (e *events) check(t testing.TB) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	audittest.Events(t, e.all)
+	for _, ev := range e.all {
+		if bytes.Contains(ev.Line(), []byte(sesame)) {
+			t.Errorf("the credential is in the audit: %s", ev.Line())
+		}
+	}
+}
+
 func (e *events) of(typ audit.Type) (out []audit.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -264,6 +278,7 @@ func newProxyEnv(t testing.TB, env map[string]string, services ...svc) *proxy {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
+		p.audit.check(t)
 		if strings.Contains(p.log.String(), sesame) {
 			t.Error("the credential is in the log")
 		}
