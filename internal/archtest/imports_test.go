@@ -110,6 +110,7 @@ var rules = []rule{
 		"a provider depends on the contract alone",
 	},
 	{"internal/target", []string{"internal/secret", "internal/connector"}, "dialling serves every connector and knows none"},
+	{"internal/resource", []string{"internal/kubeapi"}, "it follows a resource and does not know what it says"},
 	{"internal/kubeapi", []string{"internal/secret"}, "it asks an API server and knows neither providers nor configurations"},
 	{"internal/sdnotify", nil, leaf},
 	{"internal/secret", nil, leaf},

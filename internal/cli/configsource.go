@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"secretless/internal/config"
@@ -37,8 +38,18 @@ type verdict struct {
 	services int
 }
 
-// openSource finds the source that the command line names. Nothing is read yet.
-func openSource(env Env, o serveOptions) (configSource, error) {
+// openSource finds the source that the command line names.
+func openSource(env Env, o serveOptions, log *slog.Logger) (configSource, error) {
+	if id, name, _ := strings.Cut(o.manager, "#"); id == crdManager {
+		if o.file != "" {
+			return nil, usage(fmt.Errorf("-f %s and --config-mgr %s are two configurations: give one of them", o.file, o.manager))
+		}
+		s, err := openKubeSource(env, name, log)
+		if err != nil {
+			return nil, usage(err)
+		}
+		return s, nil
+	}
 	path, err := configFile(o.file, o.manager)
 	if err != nil {
 		return nil, usage(err)
@@ -57,7 +68,7 @@ func openSource(env Env, o serveOptions) (configSource, error) {
 func configFile(file, manager string) (string, error) {
 	id, spec, _ := strings.Cut(manager, "#")
 	if id != "" && id != "configfile" {
-		return "", fmt.Errorf("--config-mgr %s: unknown configuration manager; write configfile#PATH", manager)
+		return "", fmt.Errorf("--config-mgr %s: unknown configuration manager; write configfile#PATH or %s#NAME", manager, crdManager)
 	}
 	if file != "" && spec != "" && file != spec {
 		return "", fmt.Errorf("-f %s and --config-mgr %s name different files: give one of them", file, manager)

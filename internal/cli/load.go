@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,6 +15,8 @@ type source struct {
 	path string // "-" for standard input
 	name string // how messages call it
 	data []byte
+	// resource is true for one that a cluster keeps: the data was written for us.
+	resource bool
 }
 
 // openConfig reads the configuration that path names, or the first of the
@@ -31,11 +34,15 @@ func openConfig(env Env, path string) (source, error) {
 	if err != nil {
 		return source{}, usage(err)
 	}
-	return source{path, name, data}, nil
+	return source{path: path, name: name, data: data}, nil
 }
 
 // warnReadable looks at who may read the file. Windows has no such mode.
 func warnReadable(a *assemble.Assembler, s source, file *config.File) {
+	if file.Resource {
+		a.WarnLiterals(file, "whoever may read the resource may read it")
+		return
+	}
 	if s.path == "-" || runtime.GOOS == "windows" {
 		return
 	}
@@ -60,7 +67,7 @@ func oneFile(flag string, args []string) (string, error) {
 func load(a *assemble.Assembler, s source) (*config.File, *assemble.Built, error) {
 	file, parseErr := a.Parse(s.name, s.data)
 	if file == nil {
-		return nil, nil, parseErr
+		return nil, nil, s.named(parseErr)
 	}
 	warnReadable(a, s, file)
 	built, buildErr := a.Build(file)
@@ -68,7 +75,19 @@ func load(a *assemble.Assembler, s source) (*config.File, *assemble.Built, error
 		if built != nil {
 			built.Discard()
 		}
-		return nil, nil, err
+		return nil, nil, s.named(err)
+	}
+	if s.resource {
+		built.Warnings = config.PathsOf(s.data).Name(built.Warnings)
 	}
 	return file, built, nil
+}
+
+// named says places as whoever wrote the configuration knows them.
+func (s source) named(err error) error {
+	list, ok := errors.AsType[config.Errors](err)
+	if !ok || !s.resource {
+		return err
+	}
+	return config.Errors(config.PathsOf(s.data).Name(list))
 }

@@ -16,6 +16,7 @@ import (
 type serveOptions struct {
 	file               string
 	manager            string
+	health             string
 	watch              bool
 	requireCredentials bool
 	logs               logFlags
@@ -35,12 +36,14 @@ Exit codes: 0 stopped in order, 1 could not start, 2 the command line or the
 configuration is wrong, 130 or 143 stopped by a second signal.`,
 		Example: `  secretless serve -f secretless.yml
   secretless -f secretless.yml --watch      reload when the file changes
+  secretless --config-mgr k8s/crd#orders    follow a custom resource of Kubernetes
   kubectl get secret app -o … | secretless serve -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), env, o) },
 	}
 	configFlag(cmd, &o.file)
-	cmd.Flags().StringVar(&o.manager, "config-mgr", "", "where the configuration comes from: configfile#PATH, as -f PATH")
+	cmd.Flags().StringVar(&o.manager, "config-mgr", "", "where the configuration comes from: configfile#PATH, as -f PATH, or k8s/crd#NAME, a custom resource of the pod's namespace, which is watched")
+	cmd.Flags().StringVar(&o.health, "health", "", "address of the health endpoint, or off, in place of admin.health")
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "reload when the configuration file changes")
 	cmd.Flags().BoolVar(&o.requireCredentials, "require-credentials", false, "do not start unless every credential can be fetched")
 	o.logs.register(cmd.Flags(), "info")
@@ -61,13 +64,13 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	pace := tuneMemory(env)
 	signals, stop := env.Notify(lifecycleSignals()...)
 	defer stop()
-	from, err := openSource(env, o)
+	from, err := openSource(env, o, log.Logger)
 	if err != nil {
 		return err
 	}
 	defer from.close()
-	p, err := start(ctx, env, o, from, log)
-	if err != nil {
+	p, err := awaitStart(ctx, env, o, from, signals, log)
+	if p == nil {
 		return err
 	}
 	defer p.notify.Close()
@@ -144,18 +147,23 @@ func (p *process) stopped(second os.Signal) error {
 
 // reloadAndLog is a reload that nobody waits for.
 func (p *process) reloadAndLog(ctx context.Context, why string) {
-	err := p.reload(ctx)
-	if list, ok := errors.AsType[config.Errors](err); ok {
-		for _, d := range list {
-			p.log.Error("configuration not reloaded, the running one stays", "reason", why, "at", d.Place(), "error", d.Text)
-		}
-		return
-	}
-	if err != nil {
-		p.log.Error("configuration not reloaded, the running one stays", "reason", why, "error", err)
+	if err := p.reload(ctx); err != nil {
+		logRejected(p.log, "configuration not reloaded, the running one stays", why, err)
 		return
 	}
 	p.log.Info("configuration reloaded", "reason", why, "services", len(p.broker.Status()))
+}
+
+// logRejected logs every mistake of a configuration that is not taken.
+func logRejected(log *slog.Logger, what, why string, err error) {
+	list, ok := errors.AsType[config.Errors](err)
+	if !ok {
+		log.Error(what, "reason", why, "error", err)
+		return
+	}
+	for _, d := range list {
+		log.Error(what, "reason", why, "at", d.Place(), "error", d.Text)
+	}
 }
 
 func logWarnings(log *slog.Logger, warnings []config.Diagnostic) {

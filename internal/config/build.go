@@ -37,7 +37,7 @@ func (r *report) build(root *node, spec fileSpec) *File {
 func (r *report) admin(spec adminSpec) Admin {
 	a := Admin{Health: spec.Health.listen, Socket: spec.Socket.listen, SocketOff: spec.Socket.off}
 	if a.Health == nil && !spec.Health.off {
-		a.Health = &Listen{Network: "tcp", Address: "127.0.0.1:5335"}
+		a.Health = &Listen{Network: "tcp", Address: DefaultHealth}
 	}
 	return a
 }

@@ -129,6 +129,7 @@ func statusSchema() object {
 			"observedGeneration": object{"type": "integer", "format": "int64", "description": "The newest metadata.generation that a broker has looked at."},
 			"services":           object{"type": "integer", "description": "How many services the accepted configuration has."},
 			"reporter":           text("The broker, by its pod's name, that has written this."),
+			"reported":           object{"type": "string", "format": "date-time", "description": "When it did."},
 			"conditions": object{
 				"type": "array", "items": condition,
 				"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": []string{"type"},

@@ -39,8 +39,8 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 		r.errorf(root.pos, `a configuration is a map with version and services, not %s`, root.describe())
 		return nil, r.errors.Err()
 	}
-	start := Pos{1, 1}
-	if isResource(root) {
+	start, resource := Pos{1, 1}, isResource(root)
+	if resource {
 		if root = r.resourceSpec(root); root == nil {
 			return nil, r.errors.Err()
 		}
@@ -56,6 +56,7 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 	top.pos = start
 	d.structure(&top, reflect.ValueOf(&spec).Elem(), "the file")
 	f := r.build(root, spec)
+	f.Resource = resource
 	f.Admin.complete(opts)
 	r.addresses(f, opts)
 	f.Warnings = r.warnings.sorted()

@@ -132,8 +132,8 @@ spec:
 		t.Errorf("the spec of today under the old version: %v\n%s", err, again)
 	}
 	for text, message := range map[string]string{
-		want: "this is a resource of secretless-x.io/v2 with the format of today; there is nothing to convert",
-		"apiVersion: v1\nkind: Pod\n":                      `kind must be Configuration, not "Pod"`,
+		want:                          "this is a resource of secretless-x.io/v2 with the format of today; there is nothing to convert",
+		"apiVersion: v1\nkind: Pod\n": `kind must be Configuration, not "Pod"`,
 		"apiVersion: secretless.io/v1\nkind: Configuration": "the resource has no spec",
 	} {
 		if _, _, err := Convert("x", []byte(text)); err == nil || !strings.Contains(err.Error(), message) {

@@ -16,6 +16,8 @@ import (
 type File struct {
 	// Name is how messages call the file.
 	Name string
+	// Resource is true for a custom resource of Kubernetes.
+	Resource bool
 	// Services and Providers are in file order.
 	Services  []Service
 	Providers []Provider
@@ -152,6 +154,10 @@ type TLS struct {
 	ClientCAPos Pos
 	Pos         Pos
 }
+
+// DefaultHealth is the TCP address of the health endpoint where the file says
+// nothing about it.
+const DefaultHealth = "127.0.0.1:5335"
 
 // Admin is where the broker answers questions about itself.
 type Admin struct {

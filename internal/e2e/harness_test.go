@@ -119,6 +119,20 @@ func start(t *testing.T, s service) *running {
 func (r *running) run(yaml string, args ...string) {
 	r.t.Helper()
 	r.write(yaml)
+	r.launch(append([]string{"serve", "-f", r.config, "--log-level=debug"}, args...)...)
+	r.eventually("the broker to be ready", func() bool {
+		select {
+		case <-r.done:
+			r.t.Fatalf("the broker ended with code %d:\n%s", r.code, r.log)
+		default:
+		}
+		return r.log.has(`"msg":"ready"`)
+	})
+}
+
+// launch runs the program and stops it with the test.
+func (r *running) launch(args ...string) {
+	r.t.Helper()
 	env := cli.Env{
 		Stdin: strings.NewReader(""), Stdout: r.log, Stderr: r.log,
 		LookupEnv: func(name string) (string, bool) { v, ok := r.env[name]; return v, ok },
@@ -127,7 +141,7 @@ func (r *running) run(yaml string, args ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(r.done)
-		r.code = cli.Run(ctx, env, append([]string{"serve", "-f", r.config, "--log-level=debug"}, args...))
+		r.code = cli.Run(ctx, env, args)
 	}()
 	r.t.Cleanup(func() {
 		r.signals <- os.Interrupt
@@ -139,14 +153,6 @@ func (r *running) run(yaml string, args ...string) {
 		}
 		cancel()
 		r.checkSecrets()
-	})
-	r.eventually("the broker to be ready", func() bool {
-		select {
-		case <-r.done:
-			r.t.Fatalf("the broker ended with code %d:\n%s", r.code, r.log)
-		default:
-		}
-		return r.log.has(`"msg":"ready"`)
 	})
 }
 
