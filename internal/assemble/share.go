@@ -161,6 +161,15 @@ func (m memberCredentials) Suspended() (names []string) {
 	return names
 }
 
+// OnChange is that of every member.
+func (m memberCredentials) OnChange(f func(service string, names []string)) {
+	for _, c := range m {
+		if c, ok := c.(connector.Changing); ok {
+			c.OnChange(f)
+		}
+	}
+}
+
 // Rejected, Drop and Accepted are never called, for there is no set.
 func (memberCredentials) Rejected(*secret.Set) bool { return false }
 func (memberCredentials) Drop(*secret.Set) bool     { return false }

@@ -79,7 +79,8 @@ type Event struct {
 	ToTarget, ToClient int64
 	// Duration is from accept, or from the request or the start, to the end.
 	Duration time.Duration
-	// By is what caused a Reload or Stopped: a signal's name or a short word.
+	// By is what caused a Reload or Stopped: signal, watch, admin, start or
+	// context.
 	By string
 	// Outcome is that of a Reload, Errors how many mistakes it found.
 	Outcome string

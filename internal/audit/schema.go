@@ -88,7 +88,7 @@ func properties() object {
 		"bytes_to_target": with(count, "Bytes from the client to the target; of a request, those of its body."),
 		"bytes_to_client": with(count, "Bytes from the target to the client; of a request, those of the answer's body."),
 		"seconds":         object{"type": "number", "minimum": 0, "description": "How long it took: from accept, from the request or from the start."},
-		"by":              with(text, "What caused it: a signal, watch, admin, or another short word."),
+		"by":              object{"enum": words("signal", "watch", "admin", "start", "context"), "description": "What caused it: a signal; a change of the configuration that is watched; the admin socket; a start that failed; the end of the program around the broker."},
 		"outcome":         object{"enum": words(OK, Fail), "description": "Whether the configuration was taken; if not, the one before goes on."},
 		"services":        with(count, "How many services run now."),
 		"errors":          with(count, "How many mistakes the configuration has."),

@@ -72,9 +72,9 @@ func completeEvents() []Event {
 			e.Detail, e.Request, e.Target, e.Status, e.ToClient, e.Duration = "GET https://api.internal/v1/orders", request, target, 200, 512, time.Second
 		}),
 		broker(Started, func(e *Event) { e.Version, e.Config, e.Services = "1.0.0", "/etc/secretless.yml", 3 }),
-		broker(Stopped, func(e *Event) { e.By, e.Duration = "terminated", time.Hour }),
+		broker(Stopped, func(e *Event) { e.By, e.Duration = "signal", time.Hour }),
 		broker(Reload, func(e *Event) {
-			e.By, e.Outcome, e.Config, e.Services, e.Errors, e.Duration = "hangup", Fail, "/etc/secretless.yml", 3, 2, 40*time.Millisecond
+			e.By, e.Outcome, e.Config, e.Services, e.Errors, e.Duration = "watch", Fail, "/etc/secretless.yml", 3, 2, 40*time.Millisecond
 		}),
 		of(Rotated, func(e *Event) { e.Reason, e.Credentials = Rejected, refs[1:] }),
 		broker(Lost, func(e *Event) { e.Count = 3 }),
@@ -156,7 +156,7 @@ func TestShortenedEventsAreValid(t *testing.T) {
 			continue
 		}
 		long := strings.Repeat("é\x00\"", 3000)
-		e.Peer.Executable, e.Config, e.By, e.Detail = long, long, long, long
+		e.Peer.Executable, e.Config, e.Detail = long, long, long
 		e.Service = strings.Repeat("s", 8000)
 		line := variantOf(e)
 		if line["shortened"] != true {

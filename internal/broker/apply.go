@@ -118,6 +118,7 @@ func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, p
 	}
 	g := newGeneration(svc, b.log, count)
 	ch.services[svc.Name] = g
+	b.followChanges(g)
 	var errs []error
 	for _, want := range plan {
 		errs = append(errs, b.prepareSocket(ctx, ch, g, want))

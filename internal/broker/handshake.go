@@ -74,6 +74,7 @@ func (h *handshake) session(b *Broker) *connector.Session {
 		s.OnReached = func(ctx context.Context, t connector.Target) error { return b.reached(ctx, h, t) }
 	}
 	if b.audited {
+		s.OnRotated = func() { b.rotated(h.conn) }
 		s.OnExchange = func(ctx context.Context, e connector.Exchange) error { return b.exchange(ctx, h.conn, e) }
 	}
 	return s

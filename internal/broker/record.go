@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"slices"
+	"time"
 
 	"secretless/internal/audit"
 	"secretless/internal/connector"
@@ -68,6 +70,33 @@ func (b *Broker) exchange(ctx context.Context, c *conn, x connector.Exchange) er
 		return errUnrecorded
 	}
 	return nil
+}
+
+// rotated records that the target of c has rejected a secret and taken the one
+// that was fetched in its place.
+func (b *Broker) rotated(c *conn) {
+	e := c.event(audit.Rotated)
+	e.Reason = audit.Rejected
+	e.Credentials = c.gen.svc.References[e.Service]
+	b.audit.Record(e)
+}
+
+// followChanges records it when a lookup for g brings other values than the one
+// before.
+func (b *Broker) followChanges(g *generation) {
+	changing, ok := g.svc.Credentials.(connector.Changing)
+	if !ok || !b.audited {
+		return
+	}
+	changing.OnChange(func(service string, names []string) {
+		e := audit.Event{Time: time.Now(), Type: audit.Rotated, Service: service, Connector: g.svc.Kind, Reason: audit.Changed}
+		for _, r := range g.svc.References[service] {
+			if slices.Contains(names, r.Name) {
+				e.Credentials = append(e.Credentials, r)
+			}
+		}
+		b.audit.Record(e)
+	})
 }
 
 // target is t as the audit has it.

@@ -68,3 +68,32 @@ func TestCertificateInTheAudit(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// changing is credentials that change when the test says so.
+type changing struct {
+	connector.Credentials
+	tell func(service string, names []string)
+}
+
+func (c *changing) OnChange(f func(service string, names []string)) { c.tell = f }
+
+func TestRotationIsAudited(t *testing.T) {
+	b := newBroker(t)
+	refs := []audit.Reference{{Name: "password", From: "vault", Get: "db#password"}, {Name: "username", From: "literal"}}
+	creds := &changing{}
+	b.mustApply(t, with(service("svc", connectorFunc(func(_ context.Context, s *connector.Session) error {
+		s.OnRotated()
+		return nil
+	})), func(s *Service) {
+		s.Credentials, s.References = creds, map[string][]audit.Reference{"svc": refs}
+	}))
+	creds.tell("svc", []string{"password"})
+	e := b.audit.of(t, audit.Rotated, 1)[0]
+	if e.Reason != audit.Changed || e.Service != "svc" || len(e.Credentials) != 1 || e.Credentials[0] != refs[0] || e.Connection != 0 {
+		t.Errorf("audit: %+v", e)
+	}
+	dial(t, "tcp", b.address(t, "svc")).expectEnd()
+	if e := b.audit.of(t, audit.Rotated, 2)[1]; e.Reason != audit.Rejected || e.Connection == 0 || len(e.Credentials) != 2 {
+		t.Errorf("audit: %+v", e)
+	}
+}

@@ -11,7 +11,6 @@ import (
 
 	"secretless/internal/admin"
 	"secretless/internal/assemble"
-	"secretless/internal/audit"
 	"secretless/internal/broker"
 	"secretless/internal/config"
 	"secretless/internal/relay"
@@ -29,7 +28,7 @@ type process struct {
 	assembler *assemble.Assembler
 	broker    *broker.Broker
 	relay     relay.Relay
-	audit     audit.Sink
+	audit     *record
 	servers   []*admin.Server
 	notify    *sdnotify.Notifier // of the service manager; nil without one
 
@@ -93,9 +92,12 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	if p.relay, err = relay.New(relay.Options{Log: p.log}); err != nil {
 		return &exitError{code: ExitFailure, err: fmt.Errorf("starting the relay: %w", err)}
 	}
-	p.broker = broker.New(broker.Options{Log: p.log, Relay: p.relay, Audit: p.audit, Getenv: p.getenv, Identify: file.Admin.Socket != nil})
+	p.broker = broker.New(broker.Options{Log: p.log, Relay: p.relay, Audit: p.audit.sink, Getenv: p.getenv, Identify: file.Admin.Socket != nil})
 	p.outside = outsideText(file)
 	if err := p.openAdmin(file); err != nil {
+		return &exitError{code: ExitFailure, err: err}
+	}
+	if err := p.audit.started(ctx, p.source.String(), len(built.Configured)); err != nil {
 		return &exitError{code: ExitFailure, err: err}
 	}
 	applied = true
@@ -109,15 +111,20 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	return nil
 }
 
-// reload reads the configuration again and applies it, or changes nothing.
-func (p *process) reload(ctx context.Context) (err error) {
+// reload is a reload that an administrator asks for.
+func (p *process) reload(ctx context.Context) error { return p.reloadBy(ctx, byAdmin) }
+
+// reloadBy reads the configuration again and applies it, or changes nothing.
+func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	p.applying.Lock()
 	defer p.applying.Unlock()
 	if p.stopping {
 		return errors.New("the broker is stopping")
 	}
 	p.logNotify(p.notify.Reloading())
+	began := time.Now()
 	defer func() {
+		p.audit.reloaded(by, began, err)
 		p.reloads.record(err)
 		p.notifyReady(err)
 	}()
@@ -144,6 +151,7 @@ func (p *process) reload(ctx context.Context) (err error) {
 		return err
 	}
 	built.Commit()
+	p.audit.serves(len(built.Configured))
 	return nil
 }
 
@@ -170,10 +178,8 @@ func (p *process) close(ctx context.Context) {
 			p.log.Warn("stopping the relay", "error", err)
 		}
 	}
-	if p.audit != nil {
-		if err := p.audit.Close(); err != nil {
-			p.log.Error("closing the audit log", "error", err)
-		}
+	if err := p.audit.close(); err != nil {
+		p.log.Error("closing the audit log", "error", err)
 	}
 	p.assembler.Close()
 	p.logs.level.Close()
@@ -209,16 +215,6 @@ func checkCredentials(ctx context.Context, services []*broker.Service) error {
 func (p *process) getenv(name string) string {
 	v, _ := p.env.LookupEnv(name)
 	return v
-}
-
-func openAudit(a config.Audit, log *slog.Logger) (audit.Sink, error) {
-	if len(a.To) == 0 {
-		return audit.Nop{}, nil
-	}
-	return audit.Open(a.To, audit.Options{
-		Required: a.Required, MaxSize: a.MaxSize, Keep: a.Keep, Fsync: a.Fsync, Log: log,
-		Syslog: audit.SyslogOptions{RFC5424: a.Syslog.RFC5424, Facility: a.Syslog.Facility},
-	})
 }
 
 // outsideText is what only a restart changes, comparable.

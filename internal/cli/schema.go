@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"secretless/internal/assemble"
+	"secretless/internal/audit"
 	"secretless/internal/config"
 )
 
@@ -26,7 +27,7 @@ types that the broker itself decodes into.`,
 			return err
 		},
 	}
-	cmd.AddCommand(crdCommand(env))
+	cmd.AddCommand(crdCommand(env), auditSchemaCommand(env))
 	return cmd
 }
 
@@ -46,6 +47,20 @@ SECRETLESS_CRD_SUFFIX makes it that of another API group.`,
 				return failed(err)
 			}
 			_, err = env.Stdout.Write(text)
+			return err
+		},
+	}
+}
+
+func auditSchemaCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "audit",
+		Short:   "Print the JSON Schema of audit events",
+		Long:    "Print the JSON Schema (draft 2020-12) of a line of the audit.",
+		Example: "  secretless schema audit > audit.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := env.Stdout.Write(audit.Schema())
 			return err
 		},
 	}

@@ -92,24 +92,25 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 			memory.look(p.broker.Status())
 			pace.look(readMetric("/gc/heap/allocs:bytes"))
 		case <-ctx.Done():
-			return p.stop(signals, "context ended")
+			return p.stop(signals, byContext, "context ended")
 		case _, ok := <-changes:
 			if !ok { // there will be no more
 				changes = nil
 				continue
 			}
-			p.reloadAndLog(ctx, p.source.String()+" changed")
+			p.reloadAndLog(ctx, byWatch, p.source.String()+" changed")
 		case s := <-signals:
 			if !isReload(s) {
-				return p.stop(signals, s.String())
+				return p.stop(signals, bySignal, s.String())
 			}
-			p.reloadAndLog(ctx, s.String())
+			p.reloadAndLog(ctx, bySignal, s.String())
 		}
 	}
 }
 
 // stop drains and ends everything; a second stop signal cuts the drain short.
-func (p *process) stop(signals <-chan os.Signal, why string) error {
+func (p *process) stop(signals <-chan os.Signal, by, why string) error {
+	p.audit.stops(by)
 	p.log.Info("stopping", "reason", why)
 	p.logNotify(p.notify.Stopping())
 	// Not derived from the command's context, which may have ended: that is
@@ -146,8 +147,8 @@ func (p *process) stopped(second os.Signal) error {
 }
 
 // reloadAndLog is a reload that nobody waits for.
-func (p *process) reloadAndLog(ctx context.Context, why string) {
-	if err := p.reload(ctx); err != nil {
+func (p *process) reloadAndLog(ctx context.Context, by, why string) {
+	if err := p.reloadBy(ctx, by); err != nil {
 		logRejected(p.log, "configuration not reloaded, the running one stays", why, err)
 		return
 	}

@@ -90,6 +90,8 @@ type Session struct {
 	OnEstablished func()
 	// OnReached is set by the broker where somebody listens; call Reached.
 	OnReached func(ctx context.Context, t Target) error
+	// OnRotated is set by the broker where somebody listens.
+	OnRotated func()
 	// OnUse is set by the broker; call Used.
 	OnUse func(ctx context.Context, what string) error
 	// OnExchange is set by the broker where somebody listens; call Asked and
@@ -249,7 +251,9 @@ func (s *Session) Authenticate(ctx context.Context, attempt func(context.Context
 	if retry {
 		s.Log.Info("target rejected cached credentials, fetching them again", "error", err)
 		stage.Mark(ctx, stage.Rotation)
-		err, _ = s.authenticateOnce(ctx, attempt)
+		if err, _ = s.authenticateOnce(ctx, attempt); err == nil {
+			s.rotated()
+		}
 	}
 	return err
 }

@@ -32,6 +32,7 @@ type Credentials struct {
 	groups  []*group
 	log     *slog.Logger
 	breaker *breaker
+	changes *changes // nil where nobody wants to know
 	close   func()
 
 	mu       sync.RWMutex // guards literals
@@ -141,6 +142,7 @@ func (c *Credentials) resolve(ctx context.Context) (*secret.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.notice(answers)
 	values := map[string]secret.Value{}
 	from := &origin{}
 	for n, g := range c.groups {
