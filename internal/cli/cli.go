@@ -118,7 +118,7 @@ program never holds the secret.`,
 	// `secretless -f FILE` is `secretless serve -f FILE`.
 	root.Flags().AddFlagSet(serve.Flags())
 	root.AddCommand(serve, validateCommand(env), convertCommand(env), schemaCommand(env),
-		summonCommand(env), doctorCommand(env), healthCommand(env), statusCommand(env), connectionsCommand(env),
+		summonCommand(env), doctorCommand(env), healthCommand(env), statusCommand(env), topCommand(env), connectionsCommand(env),
 		closeCommand(env), reloadCommand(env), drainCommand(env), logLevelCommand(env), profileCommand(env),
 		caCommand(env), envCommand(env), versionCommand(env))
 	return root
