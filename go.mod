@@ -37,6 +37,7 @@ require (
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 	google.golang.org/grpc v1.82.1
+	mvdan.cc/sh/v3 v3.13.1
 	software.sslmate.com/src/go-pkcs12 v0.7.3
 )
 

@@ -1,6 +1,8 @@
 package assemble_test
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -8,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"secretless/internal/assemble"
 )
@@ -17,8 +21,11 @@ import (
 func TestDocumentedConfigurationsLoad(t *testing.T) {
 	root := filepath.Join("..", "..")
 	count := 0
-	for _, top := range []string{"README.md", "docs", "examples"} {
+	for _, top := range []string{"README.md", "docs", "examples", "deploy"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) && path == filepath.Join(root, top) {
+				return nil
+			}
 			if err != nil || d.IsDir() {
 				return err
 			}
@@ -31,14 +38,11 @@ func TestDocumentedConfigurationsLoad(t *testing.T) {
 			case ".md":
 				for _, b := range yamlBlocks(string(data)) {
 					count++
-					t.Run(name, func(t *testing.T) { load(t, name, b) })
+					t.Run(name, func(t *testing.T) { loadAny(t, name, b) })
 				}
 			case ".yml", ".yaml":
-				if strings.Contains(string(data), "apiVersion:") {
-					return nil // a manifest for Kubernetes, which the provider's tests apply
-				}
 				count++
-				t.Run(name, func(t *testing.T) { load(t, name, string(data)) })
+				t.Run(name, func(t *testing.T) { loadAny(t, name, string(data)) })
 			}
 			return nil
 		})
@@ -61,6 +65,47 @@ func yamlBlocks(page string) []string {
 		blocks = append(blocks, strings.Repeat("\n", strings.Count(page[:m[2]], "\n"))+page[m[2]:m[3]])
 	}
 	return blocks
+}
+
+// manifest is what a manifest may hold a configuration in: the data of a
+// ConfigMap.
+type manifest struct {
+	Kind string
+	Data map[string]string
+}
+
+func (m manifest) configurations() map[string]string {
+	found := map[string]string{}
+	for key, value := range m.Data {
+		if m.Kind == "ConfigMap" && strings.HasSuffix(key, ".yml") {
+			found[key] = value
+		}
+	}
+	return found
+}
+
+// loadAny loads a configuration, or those within manifests for Kubernetes: what
+// a ConfigMap has under a name that ends in .yml.
+func loadAny(t *testing.T, name, text string) {
+	t.Helper()
+	if !strings.Contains(text, "apiVersion:") {
+		load(t, name, text)
+		return
+	}
+	documents := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var manifest manifest
+		err := documents.Decode(&manifest)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for key, value := range manifest.configurations() {
+			load(t, name+"/"+key, value)
+		}
+	}
 }
 
 func load(t *testing.T, name, text string) {

@@ -98,6 +98,9 @@ func exitCode(env Env, err error) int {
 	return exit.code
 }
 
+// Commands is the tree of commands, for what describes them.
+func Commands() *cobra.Command { return rootCommand(Env{}) }
+
 func rootCommand(env Env) *cobra.Command {
 	serve := serveCommand(env)
 	root := &cobra.Command{
