@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"secretless/internal/broker"
+	"secretless/internal/harden"
 	"secretless/internal/peer"
 )
 
@@ -26,6 +27,8 @@ type Status struct {
 	Reloads   Reloads                `json:"reloads"`
 	Services  []broker.ServiceStatus `json:"services"`
 	Providers []Provider             `json:"providers,omitempty"`
+	// Hardening is what the process has given up of its rights.
+	Hardening *harden.State `json:"hardening,omitempty"`
 	// Errors has the last warning or error of every service, and of the broker.
 	Errors []Entry `json:"errors,omitempty"`
 }

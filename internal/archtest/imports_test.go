@@ -44,7 +44,7 @@ var rules = []rule{
 	},
 	{
 		"internal/admin",
-		[]string{"internal/broker", "internal/audit", "internal/connector", "internal/peer", "internal/secret"},
+		[]string{"internal/harden", "internal/broker", "internal/audit", "internal/connector", "internal/peer", "internal/secret"},
 		"it shows what the broker does",
 	},
 	{
@@ -116,6 +116,7 @@ var rules = []rule{
 	{"internal/secret", nil, leaf},
 	{"internal/stage", nil, leaf},
 	{"internal/histogram", nil, leaf},
+	{"internal/harden", nil, "it is about the process and knows nothing of what the process does"},
 	{"internal/peer", nil, leaf},
 	{"internal/relay", nil, leaf},
 	{"internal/localca", nil, "it makes certificates and knows nothing of who asks for them"},

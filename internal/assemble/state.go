@@ -15,15 +15,21 @@ func (a *Assembler) StateDir(file *config.File) (string, error) {
 	return (&build{Assembler: a, file: file}).stateDir()
 }
 
+// StateDirName is StateDir without making it.
+func (a *Assembler) StateDirName(file *config.File) (string, error) {
+	if file.State != "" {
+		return file.State, nil
+	}
+	return a.defaultState()
+}
+
 // stateDir is where connectors keep what outlives the process. It is made on
-// first use: a broker whose connectors keep nothing leaves no directory behind.
+// first use: a broker whose connectors keep nothing leaves no directory behind,
+// unless it is hardened, which it then needs to be made before.
 func (b *build) stateDir() (string, error) {
-	dir := b.file.State
-	if dir == "" {
-		var err error
-		if dir, err = b.defaultState(); err != nil {
-			return "", err
-		}
+	dir, err := b.StateDirName(b.file)
+	if err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("making the state directory: %w; name one that the broker may write to as state in the configuration", err)
@@ -33,16 +39,16 @@ func (b *build) stateDir() (string, error) {
 
 // defaultState is what systemd made for the unit (StateDirectory=), else it
 // follows the XDG base directory specification.
-func (b *build) defaultState() (string, error) {
-	if list, ok := b.lookupEnv("STATE_DIRECTORY"); ok {
+func (a *Assembler) defaultState() (string, error) {
+	if list, ok := a.lookupEnv("STATE_DIRECTORY"); ok {
 		if first, _, _ := strings.Cut(list, ":"); filepath.IsAbs(first) {
 			return first, nil
 		}
 	}
-	if base, ok := b.lookupEnv("XDG_STATE_HOME"); ok && filepath.IsAbs(base) {
+	if base, ok := a.lookupEnv("XDG_STATE_HOME"); ok && filepath.IsAbs(base) {
 		return filepath.Join(base, "secretless"), nil
 	}
-	if home, ok := b.lookupEnv("HOME"); ok && filepath.IsAbs(home) {
+	if home, ok := a.lookupEnv("HOME"); ok && filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", "secretless"), nil
 	}
 	return "", errors.New("there is no place for the state directory: neither STATE_DIRECTORY nor XDG_STATE_HOME nor HOME is set; name one as state in the configuration")

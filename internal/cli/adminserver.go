@@ -118,7 +118,7 @@ func (p *process) status() admin.Status {
 	s := admin.Status{
 		Version: versionText(), PID: os.Getpid(), Config: p.source.String(), Source: p.source.state(),
 		Now: time.Now(), LogLevel: p.logs.level.Report(), Reloads: p.reloads.report(),
-		Services: p.broker.Live(), Errors: p.logs.recent.Last(),
+		Services: p.broker.Live(), Errors: p.logs.recent.Last(), Hardening: p.hardening,
 	}
 	if p.ready.Load() {
 		s.Started, s.Ready = p.started, p.broker.Ready()

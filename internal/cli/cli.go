@@ -33,6 +33,8 @@ type Env struct {
 	Environ func() []string
 	// Notify subscribes to signals until the returned function is called.
 	Notify func(...os.Signal) (<-chan os.Signal, func())
+	// Hardens allows the broker to give up rights of the process, for good.
+	Hardens bool
 	// Terminal tells whether Stderr is one.
 	Terminal bool
 }
@@ -48,6 +50,7 @@ func Process() Env {
 			signal.Notify(c, s...)
 			return c, func() { signal.Stop(c) }
 		},
+		Hardens:  true,
 		Terminal: isTerminal(os.Stderr),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"secretless/internal/assemble"
 	"secretless/internal/broker"
 	"secretless/internal/config"
+	"secretless/internal/harden"
 	"secretless/internal/relay"
 	"secretless/internal/sdnotify"
 )
@@ -38,6 +39,9 @@ type process struct {
 	started  time.Time // set before ready
 	reloads  reloadStatus
 	outside  string // what a reload cannot change, as it runs
+	// hardening is what the process has given up; nil before and where it may
+	// not.
+	hardening *harden.State
 }
 
 // start brings the broker up or leaves nothing behind.
@@ -81,13 +85,16 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 		cancel()
 		p.close(ended)
 	}()
+	if p.audit, err = openAudit(file.Audit, p.log); err != nil {
+		return &exitError{code: ExitFailure, err: err}
+	}
+	if err := p.harden(file, built); err != nil {
+		return &exitError{code: ExitFailure, err: err}
+	}
 	if p.options.requireCredentials {
 		if err := checkCredentials(ctx, built.Configured); err != nil {
 			return &exitError{code: ExitFailure, err: err}
 		}
-	}
-	if p.audit, err = openAudit(file.Audit, p.log); err != nil {
-		return &exitError{code: ExitFailure, err: err}
 	}
 	if p.relay, err = relay.New(relay.Options{Log: p.log}); err != nil {
 		return &exitError{code: ExitFailure, err: fmt.Errorf("starting the relay: %w", err)}
@@ -143,8 +150,12 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	}
 	now.warnings, now.services = built.Warnings, len(built.Configured)
 	logWarnings(p.log, built.Warnings)
+	if err := p.permitted(file, built); err != nil {
+		built.Discard()
+		return err
+	}
 	if p.outside != outsideText(file) {
-		p.log.Warn("changes of admin, audit and state take effect at the next start")
+		p.log.Warn("changes of admin, audit, hardening and state take effect at the next start")
 	}
 	if err := p.broker.Apply(ctx, built.Services); err != nil {
 		built.Rejected()
@@ -221,5 +232,5 @@ func (p *process) getenv(name string) string {
 func outsideText(f *config.File) string {
 	audit := f.Audit
 	audit.Pos = config.Pos{}
-	return fmt.Sprintf("%v %v %v %v", f.Admin.Health, f.Admin.Socket, audit, f.State)
+	return fmt.Sprintf("%v %v %v %v %v", f.Admin.Health, f.Admin.Socket, audit, f.State, f.Hardening)
 }

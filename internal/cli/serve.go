@@ -19,6 +19,7 @@ type serveOptions struct {
 	health             string
 	watch              bool
 	requireCredentials bool
+	hardening          string
 	logs               logFlags
 }
 
@@ -46,6 +47,7 @@ configuration is wrong, 130 or 143 stopped by a second signal.`,
 	cmd.Flags().StringVar(&o.health, "health", "", "address of the health endpoint, or off, in place of admin.health")
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "reload when the configuration file changes")
 	cmd.Flags().BoolVar(&o.requireCredentials, "require-credentials", false, "do not start unless every credential can be fetched")
+	cmd.Flags().StringVar(&o.hardening, "hardening", "", "default, strict or off, in place of what the configuration says (also $SECRETLESS_HARDENING)")
 	o.logs.register(cmd.Flags(), "info")
 	return cmd
 }
@@ -59,6 +61,9 @@ func configFlag(cmd *cobra.Command, file *string) {
 func serve(ctx context.Context, env Env, o serveOptions) error {
 	log, err := o.logs.open(env)
 	if err != nil {
+		return err
+	}
+	if err := o.hide(env, log.Logger); err != nil {
 		return err
 	}
 	pace := tuneMemory(env)

@@ -57,6 +57,9 @@ func printJSON(to io.Writer, v any) error {
 func printStatus(to io.Writer, s admin.Status) error {
 	fmt.Fprintln(to, top.Escape(headline(s)))
 	fmt.Fprintln(to, top.Escape(configLine(s)))
+	if s.Hardening != nil {
+		fmt.Fprintln(to, "hardening "+top.Escape(s.Hardening.String()))
+	}
 	if l := s.LogLevel; l.Until != nil {
 		fmt.Fprintf(to, "log level %s for another %s, then %s\n", top.Escape(l.Level), top.Age(l.Until.Sub(s.Now)), top.Escape(l.Then))
 	}

@@ -45,6 +45,9 @@ func validate(env Env, path string) error {
 		return usage(err)
 	}
 	defer built.Discard()
+	if err := checkHardening(a, file, built); err != nil {
+		return usage(err)
+	}
 	for _, w := range built.Warnings {
 		fmt.Fprintf(env.Stderr, "%s (warning)\n", w)
 	}

@@ -9,7 +9,10 @@ import (
 // build makes the File of what was decoded, and checks what concerns more
 // than one key.
 func (r *report) build(root *node, spec fileSpec) *File {
-	f := &File{Name: r.file, State: spec.State.path, root: root}
+	f := &File{
+		Name: r.file, State: spec.State.path, root: root,
+		Hardening: spec.Hardening, HardeningPos: valuePos(root, Pos{1, 1}, "hardening"),
+	}
 	if e, ok := root.get("services"); ok && e.value.kind == mapNode && len(e.value.entries) == 0 {
 		r.errorf(e.pos, "services is empty; a configuration has at least one service")
 	}

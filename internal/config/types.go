@@ -23,6 +23,9 @@ type File struct {
 	Providers []Provider
 	Admin     Admin
 	Audit     Audit
+	// Hardening is default, strict or off.
+	Hardening    string
+	HardeningPos Pos
 	// State is the directory for host keys and the like; empty means the
 	// default of the platform.
 	State string
@@ -30,6 +33,20 @@ type File struct {
 	Warnings []Diagnostic
 
 	root *node
+}
+
+// Listens are all addresses of the file, those of the broker itself included.
+func (f *File) Listens() []Listen {
+	var all []Listen
+	for _, s := range f.Services {
+		all = append(all, s.Listen...)
+	}
+	for _, l := range []*Listen{f.Admin.Health, f.Admin.Socket} {
+		if l != nil {
+			all = append(all, *l)
+		}
+	}
+	return all
 }
 
 // Errorf makes a diagnostic about a place in the file.

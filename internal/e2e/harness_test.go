@@ -21,7 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(puppetVariable); role != "" {
+	switch role := os.Getenv(puppetVariable); role {
+	case "":
+	case brokerRole:
+		os.Exit(cli.Run(context.Background(), cli.Process(), os.Args[1:]))
+	default:
 		os.Exit(bePuppet(role))
 	}
 	os.Exit(testenv.Main(m))
@@ -32,7 +36,7 @@ func TestMain(m *testing.M) {
 const patience = 20 * time.Second
 
 // running is the program, run in this process so that the race detector and
-// the leak check see it.
+// the leak check see it, or in one of its own, hardened.
 type running struct {
 	t       *testing.T
 	dir     string // short: it holds unix sockets
@@ -43,6 +47,7 @@ type running struct {
 	signals chan os.Signal
 	done    chan struct{}
 	code    int
+	own     bool // in a process of its own
 }
 
 // service is one service of a configuration.
@@ -105,6 +110,7 @@ func prepare(t *testing.T) *running {
 	return &running{
 		t: t, dir: dir, config: filepath.Join(dir, "secretless.yml"), port: freePort(t),
 		env: map[string]string{}, log: &buffer{}, signals: make(chan os.Signal, 8), done: make(chan struct{}),
+		own: os.Getenv(ownProcessVariable) != "",
 	}
 }
 
@@ -133,16 +139,20 @@ func (r *running) run(yaml string, args ...string) {
 // launch runs the program and stops it with the test.
 func (r *running) launch(args ...string) {
 	r.t.Helper()
-	env := cli.Env{
-		Stdin: strings.NewReader(""), Stdout: r.log, Stderr: r.log,
-		LookupEnv: func(name string) (string, bool) { v, ok := r.env[name]; return v, ok },
-		Notify:    func(...os.Signal) (<-chan os.Signal, func()) { return r.signals, func() {} },
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		defer close(r.done)
-		r.code = cli.Run(ctx, env, args)
-	}()
+	if r.own {
+		r.startProcess(args)
+	} else {
+		env := cli.Env{
+			Stdin: strings.NewReader(""), Stdout: r.log, Stderr: r.log,
+			LookupEnv: func(name string) (string, bool) { v, ok := r.env[name]; return v, ok },
+			Notify:    func(...os.Signal) (<-chan os.Signal, func()) { return r.signals, func() {} },
+		}
+		go func() {
+			defer close(r.done)
+			r.code = cli.Run(ctx, env, args)
+		}()
+	}
 	r.t.Cleanup(func() {
 		r.signals <- os.Interrupt
 		r.signals <- os.Interrupt

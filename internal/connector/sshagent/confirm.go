@@ -72,3 +72,11 @@ func (c *Connector) question(ctx context.Context, s *connector.Session, u use) *
 	ownGroup(cmd)
 	return cmd
 }
+
+// Commands is the command that asks.
+func (c *Connector) Commands() string {
+	if len(c.config.Confirm) == 0 {
+		return ""
+	}
+	return c.config.Confirm[0]
+}
