@@ -50,6 +50,11 @@ func (r *report) addresses(f *File, opts Options) {
 	if s := f.Admin.Socket; s != nil && s.Network != "" {
 		places = append(places, place{listen: *s, who: "admin.socket"})
 	}
+	if l := f.Metrics.Listen; l != nil && l.Network != "" {
+		p := r.place(m, *l, "metrics", false)
+		p.who = "metrics.listen"
+		places = append(places, p)
+	}
 	r.conflicts(places, opts)
 }
 
@@ -105,8 +110,11 @@ func (r *report) warnReach(p place, key string, guarded bool) {
 		through = "an address of the network"
 	}
 	use := "use the service without a credential of its own"
-	if key == "health" {
+	switch key {
+	case "health":
 		use = "read the broker's health"
+	case "metrics":
+		use = "read the names of services and providers and how they are used"
 	}
 	r.warnf(p.listen.Pos, "%s listens on %s: any host that can reach this machine can %s; tcp://localhost:%s is for programs on this machine alone",
 		p.listen, through, use, p.port)

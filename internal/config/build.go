@@ -33,6 +33,7 @@ func (r *report) build(root *node, spec fileSpec) *File {
 		}
 	}
 	f.Admin = r.admin(spec.Admin)
+	r.telemetry(f, root, spec)
 	f.Audit = r.audit(root, spec.Audit)
 	return f
 }

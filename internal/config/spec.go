@@ -11,6 +11,9 @@ type fileSpec struct {
 	Providers named[providerSection] `yaml:"providers" doc:"Named, configured instances of credential providers."`
 	Admin     adminSpec              `yaml:"admin" doc:"Where the broker answers questions about itself."`
 	Audit     auditSpec              `yaml:"audit" doc:"Where audit events are written."`
+	Metrics   metricsSpec            `yaml:"metrics" doc:"Where counts are read, and how often they are sent."`
+	Tracing   *tracingSpec           `yaml:"tracing" doc:"Traces of connections and HTTP requests; none where it is absent."`
+	OTLP      *otlpSpec              `yaml:"otlp" doc:"OpenTelemetry collector that metrics and traces are sent to."`
 	Hardening string                 `yaml:"hardening" default:"default" enum:"default,strict,off" doc:"What the broker gives up of its rights when it starts, on Linux: what the configuration does not need, all of it or no start, or nothing."`
 	State     absolutePath           `yaml:"state" doc:"Directory for host keys and the local CA; default $STATE_DIRECTORY, else $XDG_STATE_HOME/secretless, else ~/.local/state/secretless."`
 }

@@ -23,6 +23,9 @@ type File struct {
 	Providers []Provider
 	Admin     Admin
 	Audit     Audit
+	Metrics   Metrics
+	Tracing   *Tracing // nil where nothing is traced
+	OTLP      *OTLP    // nil where nothing is sent
 	// Hardening is default, strict or off.
 	Hardening    string
 	HardeningPos Pos
