@@ -31,7 +31,7 @@ var rules = []rule{
 		"internal/assemble",
 		[]string{
 			"internal/broker", "internal/config", "internal/connector", "internal/connector/*", "internal/provider",
-			"internal/provider/*", "internal/secret", "internal/peer", "internal/relay", "internal/target", "internal/audit",
+			"internal/provider/*", "internal/secret", "internal/peer", "internal/relay", "internal/target", "internal/audit", "internal/otlp",
 		},
 		"it puts services together and knows neither commands nor the admin endpoint",
 	},
@@ -52,6 +52,12 @@ var rules = []rule{
 		[]string{"internal/admin", "internal/broker"},
 		"it draws what the admin socket tells, and reaches the broker in no other way",
 	},
+	{
+		"internal/metrics",
+		[]string{"internal/broker", "internal/connector", "internal/provider", "internal/histogram", "internal/otlp"},
+		"it reads what others count",
+	},
+	{"internal/otlp", []string{"internal/secret", "internal/stage"}, "it sends what it is given and knows neither services nor files"},
 	{
 		"internal/doctor",
 		[]string{"internal/broker", "internal/connector", "internal/provider", "internal/secret"},

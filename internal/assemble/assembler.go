@@ -13,6 +13,7 @@ import (
 	"secretless/internal/broker"
 	"secretless/internal/config"
 	"secretless/internal/connector"
+	"secretless/internal/otlp"
 	"secretless/internal/provider"
 )
 
@@ -76,6 +77,9 @@ type Built struct {
 	// share an address are one of Services. They are there to be looked at, and
 	// belong to Services.
 	Configured []*broker.Service
+	// OTLP is where metrics and traces are sent, nil for nowhere. It belongs to
+	// the caller once committed.
+	OTLP *otlp.Destination
 	// Warnings are what Build noticed, in file order, those of the parser
 	// included.
 	Warnings []config.Diagnostic
@@ -101,14 +105,18 @@ func (a *Assembler) Build(file *config.File) (*Built, error) {
 	}
 	configured := slices.Clone(b.services)
 	b.share()
+	destination := b.destination()
 	if err := b.errs.Err(); err != nil {
 		for _, s := range b.services {
 			discard(s)
 		}
+		if destination != nil {
+			destination.Close()
+		}
 		closeInstances(b.instances, a.running)
 		return nil, err
 	}
-	return &Built{Services: b.services, Configured: configured, Warnings: file.Warnings, assembler: a, instances: b.instances}, nil
+	return &Built{OTLP: destination, Services: b.services, Configured: configured, Warnings: file.Warnings, assembler: a, instances: b.instances}, nil
 }
 
 // Commit says that the services run: provider instances that no service of
@@ -129,7 +137,12 @@ func (b *Built) Discard() {
 // Rejected says that broker.Apply failed: it has closed the services itself.
 func (b *Built) Rejected() { b.dropped() }
 
-func (b *Built) dropped() { closeInstances(b.instances, b.assembler.running) }
+func (b *Built) dropped() {
+	if b.OTLP != nil {
+		b.OTLP.Close()
+	}
+	closeInstances(b.instances, b.assembler.running)
+}
 
 // Close gives up the provider instances of the last committed Build. Services
 // that still run hold theirs.

@@ -37,6 +37,11 @@ func (a *Assembler) warnLiterals(file *config.File, why string) {
 			}
 		}
 	}
+	if file.OTLP != nil {
+		for _, h := range file.OTLP.Headers {
+			warn(h)
+		}
+	}
 	for _, p := range file.Providers {
 		for _, c := range p.Settings.Secrets(a.providers[p.Type].Config) {
 			warn(c)

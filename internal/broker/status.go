@@ -25,6 +25,9 @@ type counters struct {
 // refusalReasons are why connections are refused.
 var refusalReasons = [...]string{reasonPeer, reasonAudit, "limit"}
 
+// RefusalReasons are the keys that Refusals can have.
+func RefusalReasons() []string { return slices.Clone(refusalReasons[:]) }
+
 // loggedEnds is how many refusals and failures of a service are logged in a
 // logWindow.
 const loggedEnds = 50

@@ -13,6 +13,7 @@ import (
 	"secretless/internal/admin"
 	"secretless/internal/broker"
 	"secretless/internal/config"
+	"secretless/internal/metrics"
 	"secretless/internal/provider"
 )
 
@@ -99,13 +100,29 @@ type reloadStatus struct {
 	failed    int
 	lastTime  time.Time
 	lastError string
+	took      time.Duration
+	applied   time.Time // the configuration that runs
 }
 
-func (r *reloadStatus) record(err error) {
+// began notes that the configuration of the start runs.
+func (r *reloadStatus) began() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lastTime, r.lastError = time.Now(), ""
+	r.applied = time.Now()
+}
+
+func (r *reloadStatus) metrics() metrics.Reloads {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return metrics.Reloads{Succeeded: r.succeeded, Failed: r.failed, LastFailed: r.lastError != "", LastSuccess: r.applied, Took: r.took}
+}
+
+func (r *reloadStatus) record(err error, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lastTime, r.lastError, r.took = time.Now(), "", took
 	if err == nil {
+		r.applied = r.lastTime
 		r.succeeded++
 		return
 	}

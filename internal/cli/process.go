@@ -31,6 +31,7 @@ type process struct {
 	relay     relay.Relay
 	audit     *record
 	servers   []*admin.Server
+	telemetry *telemetry
 	notify    *sdnotify.Notifier // of the service manager; nil without one
 
 	applying sync.Mutex // one reload at a time
@@ -99,8 +100,17 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	if p.relay, err = relay.New(relay.Options{Log: p.log}); err != nil {
 		return &exitError{code: ExitFailure, err: fmt.Errorf("starting the relay: %w", err)}
 	}
-	p.broker = broker.New(broker.Options{Log: p.log, Relay: p.relay, Audit: p.audit.sink, Getenv: p.getenv, Identify: file.Admin.Socket != nil})
+	p.telemetry = newTelemetry(p)
+	p.broker = broker.New(broker.Options{
+		Log: p.log, Relay: p.relay, Audit: p.audit.sink, Getenv: p.getenv, Identify: file.Admin.Socket != nil,
+		Tracer: p.telemetry.exporter.Tracer(),
+	})
 	p.outside = outsideText(file)
+	address, err := p.telemetry.open(file.Metrics.Listen)
+	if err != nil {
+		return &exitError{code: ExitFailure, err: err}
+	}
+	address.use()
 	if err := p.openAdmin(file); err != nil {
 		return &exitError{code: ExitFailure, err: err}
 	}
@@ -114,6 +124,8 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	}
 	built.Commit()
 	p.started = time.Now()
+	p.telemetry.exporter.Use(built.OTLP)
+	p.reloads.began()
 	p.ready.Store(true)
 	return nil
 }
@@ -132,7 +144,7 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	began := time.Now()
 	defer func() {
 		p.audit.reloaded(by, began, err)
-		p.reloads.record(err)
+		p.reloads.record(err, time.Since(began))
 		p.notifyReady(err)
 	}()
 	read, err := p.source.read()
@@ -157,12 +169,20 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	if p.outside != outsideText(file) {
 		p.log.Warn("changes of admin, audit, hardening and state take effect at the next start")
 	}
+	address, err := p.telemetry.open(file.Metrics.Listen)
+	if err != nil {
+		built.Discard()
+		return err
+	}
 	if err := p.broker.Apply(ctx, built.Services); err != nil {
+		address.undo()
 		built.Rejected()
 		return err
 	}
 	built.Commit()
 	p.audit.serves(len(built.Configured))
+	address.use()
+	p.telemetry.exporter.Use(built.OTLP)
 	return nil
 }
 
@@ -180,9 +200,10 @@ func (p *process) close(ctx context.Context) {
 		}
 	}
 	for _, s := range p.servers {
-		brief, cancel := context.WithTimeout(context.Background(), time.Second)
-		s.Close(brief)
-		cancel()
+		closeServer(s)
+	}
+	if p.telemetry != nil {
+		p.telemetry.close()
 	}
 	if p.relay != nil {
 		if err := p.relay.Close(); err != nil {

@@ -21,9 +21,14 @@ func versionCommand(env Env) *cobra.Command {
 	}
 }
 
-// versionText is what the build recorded: the module's version where it was
-// installed as one, else the commit.
+// versionText is the version and what it was built with.
 func versionText() string {
+	return fmt.Sprintf("secretless %s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// buildVersion is what the build recorded: the module's version where it was
+// installed as one, else the commit.
+func buildVersion() string {
 	version, revision, dirty := "devel", "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v := info.Main.Version; v != "" && v != "(devel)" {
@@ -38,5 +43,5 @@ func versionText() string {
 			}
 		}
 	}
-	return fmt.Sprintf("secretless %s%s%s %s %s/%s", version, revision, dirty, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return version + revision + dirty
 }

@@ -44,7 +44,7 @@ func (f *File) Listens() []Listen {
 	for _, s := range f.Services {
 		all = append(all, s.Listen...)
 	}
-	for _, l := range []*Listen{f.Admin.Health, f.Admin.Socket} {
+	for _, l := range []*Listen{f.Admin.Health, f.Admin.Socket, f.Metrics.Listen} {
 		if l != nil {
 			all = append(all, *l)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"secretless/internal/broker"
+	"secretless/internal/connector"
 	"secretless/internal/histogram"
 	"secretless/internal/provider"
 )
@@ -94,11 +95,11 @@ func (e emitter) service(m broker.Measurement) {
 	e.number(connDraining, float64(m.Draining), name, kind)
 	e.count(connAccepted, m.Accepted, name, kind)
 	e.count(connEstablished, m.Established, name, kind)
-	for reason, n := range m.Refusals {
-		e.count(connRefused, n, name, kind, reason)
+	for _, reason := range broker.RefusalReasons() {
+		e.count(connRefused, m.Refusals[reason], name, kind, reason)
 	}
-	for reason, n := range m.Failures {
-		e.count(connFailed, n, name, kind, reason)
+	for k := connector.KindInternal; k <= connector.KindClientGone; k++ {
+		e.count(connFailed, m.Failures[k.String()], name, kind, k.String())
 	}
 	e.number(connBytes, float64(m.BytesToTarget), name, kind, "to_target")
 	e.number(connBytes, float64(m.BytesToClient), name, kind, "to_client")
