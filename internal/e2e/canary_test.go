@@ -234,7 +234,7 @@ func (c *canary) commands() {
 // look searches everything for the password and the provider's own secrets.
 func (c *canary) look() {
 	audit, err := os.ReadFile(filepath.Join(c.dir, "audit.jsonl"))
-	if err != nil || !bytes.Contains(audit, []byte("right")) || !bytes.Contains(audit, []byte(`"credentials":[`)) {
+	if err != nil || !bytes.Contains(audit, []byte("right")) || !c.place.other && !bytes.Contains(audit, []byte(`"credentials":[`)) {
 		c.t.Errorf("the audit log: %v, %d bytes", err, len(audit))
 	}
 	secrets := c.place.secrets
