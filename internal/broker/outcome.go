@@ -99,11 +99,18 @@ func (b *Broker) finish(c *conn, o outcome, r relay.Result) {
 }
 
 func (c *conn) event(typ audit.Type) audit.Event {
-	return audit.Event{
+	e := audit.Event{
 		Time: time.Now(), Type: typ, Service: c.gen.svc.Name, Connector: c.gen.svc.Kind,
 		Connection: c.id, Listener: c.endpoint.address, Remote: c.remote, Peer: c.peer,
 	}
+	if e.Remote == unnamed {
+		e.Remote = ""
+	}
+	return e
 }
+
+// unnamed is the address of the client's end of most unix sockets.
+const unnamed = "@"
 
 func (c *conn) logEnd(o outcome, r relay.Result, took time.Duration) {
 	level, text := slog.LevelDebug, "connection closed"
