@@ -225,11 +225,24 @@ func (b *build) report(err error, at config.Pos, locate func(path ...string) con
 // unknown is the text for a name that is in no table.
 func unknown(what, name string, known []string) string {
 	text := fmt.Sprintf("unknown %s %q", what, name)
-	if s := config.Suggest(name, known); s != "" {
+	if s := suggest(name, known); s != "" {
 		return text + fmt.Sprintf(": did you mean %q?", s)
 	}
 	slices.Sort(known)
 	return fmt.Sprintf("%s; known are %s", text, strings.Join(known, ", "))
+}
+
+// otherNames are what people call connectors and providers.
+var otherNames = map[string]string{
+	"postgres": "pg", "postgresql": "pg", "mariadb": "mysql", "sqlserver": "mssql", "http": "generic_http", "s3": "aws",
+	"environment": "env", "secretsmanager": "aws", "ssm": "aws-ssm", "k8s": "kubernetes", "openbao": "vault", "keyring": "keychain",
+}
+
+func suggest(name string, known []string) string {
+	if s := otherNames[strings.ToLower(name)]; slices.Contains(known, s) {
+		return s
+	}
+	return config.Suggest(name, known)
 }
 
 func names[V any](m map[string]V) []string { return slices.Collect(maps.Keys(m)) }

@@ -101,6 +101,20 @@ func exitCode(env Env, err error) int {
 	return exit.code
 }
 
+// noCommand refuses a word that is no command, and says which may be meant.
+func noCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			known = append(known, c.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], config.DidYouMean(args[0], known))
+}
+
 // Commands is the tree of commands, for what describes them.
 func Commands() *cobra.Command { return rootCommand(Env{}) }
 
@@ -116,7 +130,7 @@ program never holds the secret.`,
   secretless validate -f secretless.yml     check a configuration, start nothing
   secretless summon -p env -f secrets.yml make   run a program with secrets, where it must have them
   psql -h 127.0.0.1 -p 5432 orders          connect through it, without a password`,
-		Args:          cobra.NoArgs,
+		Args:          noCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          serve.RunE,

@@ -42,16 +42,24 @@ func (f *adminFlags) client(env Env) (*admin.Client, error) {
 	case err == nil && file.Admin.Socket != nil && file.Admin.Socket.Pos != (config.Pos{}):
 		return admin.Dial(file.Admin.Socket.Address), nil
 	}
-	return usualClient(env)
+	if f.file == "" {
+		name = ""
+	}
+	return usualClient(env, name)
 }
 
-// usualClient looks where a broker has its socket by default.
-func usualClient(env Env) (*admin.Client, error) {
+// usualClient looks where a broker has its socket by default. The configuration
+// that was asked for, if one was, has no place of its own.
+func usualClient(env Env, configuration string) (*admin.Client, error) {
 	places := assemble.AdminSockets(env.LookupEnv)
 	for _, path := range places {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			return admin.Dial(path), nil
 		}
+	}
+	if configuration != "" {
+		return nil, failed(fmt.Errorf("no broker is found: %s has no admin.socket, and there is no %s; add one, such as admin: {socket: unix:///run/user/1000/secretless.sock}, and restart the broker",
+			configuration, strings.Join(places, " and no ")))
 	}
 	return nil, failed(fmt.Errorf("no broker is found: there is no %s; start one, or name its admin socket with --socket or its configuration with -f", strings.Join(places, " and no ")))
 }
