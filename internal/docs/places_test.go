@@ -19,6 +19,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"secretless/internal/testenv"
+	"secretless/internal/testenv/awsserver"
+	"secretless/internal/testenv/conjurserver"
+	"secretless/internal/testenv/tdsserver"
 )
 
 // places prepare a sandbox for the commands of a page: its servers, and what
@@ -56,6 +59,17 @@ var places = map[string]func(*sandbox){
 		s.ports(3306)
 		s.env["SHOP_DB_USER"], s.env["SHOP_DB_PASSWORD"] = "shop", s.mariadb("db.example.com", "shop")
 	},
+	"docs/connectors/mssql.md": func(s *sandbox) {
+		s.ports(1433)
+		s.env["ORDERS_DB_USER"], s.env["ORDERS_DB_PASSWORD"] = "orders", s.sqlServer("sql.example.com", "orders")
+	},
+	"docs/connectors/ssh.md": func(s *sandbox) {
+		s.ports(2222)
+		server := s.gitServer("unused.git")
+		s.env["DEPLOY_KEY"] = server.Keys.Ed25519.Private
+		s.replace["address: build.example.com"], s.replace["user: deploy\n"] = "address: "+server.TCP(), "user: "+server.User+"\n"
+		s.replace["/etc/secretless/build.known_hosts"] = filepath.Join(s.dir, "git.known_hosts")
+	},
 	"docs/connectors/ssh-agent.md": sshAgentPlace,
 	"docs/connectors/http.md": func(s *sandbox) {
 		s.ports(8080)
@@ -69,6 +83,42 @@ var places = map[string]func(*sandbox){
 	"docs/connectors/generic_http.md": func(s *sandbox) {
 		s.ports(8080)
 		s.env["OPENAI_API_KEY"] = s.api("api.openai.com", bearer)
+	},
+
+	"docs/connectors/oauth2.md": func(s *sandbox) {
+		s.ports(8080)
+		s.tokens("login.microsoftonline.com")
+	},
+
+	"docs/providers/env.md":  func(s *sandbox) { s.env["PG_PASSWORD"] = rand.Text() },
+	"docs/providers/file.md": func(s *sandbox) { s.secret("orders/password", rand.Text()) },
+	"docs/providers/keychain.md": func(s *sandbox) {
+		s.keyring(rand.Text(), "service", "orders-db", "username", "app")
+	},
+	"docs/providers/vault.md": func(s *sandbox) {
+		vault := testenv.Vault(s.t)
+		mount := vault.KV(s.t, 2)
+		vault.Write(s.t, mount+"/data/reports-db", map[string]any{"data": map[string]any{"password": rand.Text()}})
+		policy := vault.Policy(s.t, "read "+mount+"/*", "read sys/internal/ui/mounts/*")
+		s.env["VAULT_ADDR"], s.env["VAULT_TOKEN"] = vault.Address(), vault.Token(s.t, map[string]any{"policies": []string{policy}})
+		s.replace["kv/reports-db"] = mount + "/reports-db"
+	},
+	"docs/providers/conjur.md": func(s *sandbox) {
+		conjur, err := conjurserver.Start(nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(conjur.Close)
+		conjur.SetKey("host/broker", "a-key-of-conjur")
+		conjur.Set("apps/orders/password", conjurserver.Variable{Values: [][]byte{[]byte(rand.Text())}})
+		s.env["CONJUR_APPLIANCE_URL"], s.env["CONJUR_ACCOUNT"] = conjur.URL, conjurserver.Account
+		s.env["CONJUR_AUTHN_LOGIN"], s.env["CONJUR_AUTHN_API_KEY"] = "host/broker", "a-key-of-conjur"
+	},
+	"docs/providers/aws.md": func(s *sandbox) {
+		s.amazon().SetSecret("prod/orders", awsserver.Secret{Versions: []awsserver.Version{awsserver.Text("1", `{"password":"`+rand.Text()+`"}`)}})
+	},
+	"docs/providers/aws-ssm.md": func(s *sandbox) {
+		s.amazon().SetParameter("/prod/orders/password", awsserver.Parameter{Type: "SecureString", Values: []string{rand.Text()}})
 	},
 
 	"docs/howto/laptop.md": func(s *sandbox) {
@@ -92,7 +142,7 @@ var places = map[string]func(*sandbox){
 	},
 	"docs/howto/git-over-ssh.md": func(s *sandbox) {
 		s.ports(2222)
-		s.gitServer("project.git", 2222)
+		s.gitServer("project.git")
 	},
 }
 
@@ -195,25 +245,26 @@ func (s *sandbox) trust(ca *testenv.PKI) {
 func (s *sandbox) api(host string, authorised func(*http.Request, string) bool) string {
 	s.t.Helper()
 	secret := rand.Text()
-	ca := testenv.CA(s.t)
-	s.trust(ca)
-	pair := ca.ServerFor(s.t, "localhost")
-	cert, err := tls.X509KeyPair([]byte(pair.CertPEM), []byte(pair.KeyPEM))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.serve(host, func(w http.ResponseWriter, r *http.Request) {
 		if !authorised(r, secret) {
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 			return
 		}
 		_, _ = io.WriteString(w, "{\"ok\": true}\n")
-	}))
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	})
+	return secret
+}
+
+// serve starts an https server behind a host name.
+func (s *sandbox) serve(host string, handler http.HandlerFunc) {
+	s.t.Helper()
+	ca := testenv.CA(s.t)
+	s.trust(ca)
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{*ca.ServerFor(s.t, "localhost").Certificate(s.t)}}
 	server.StartTLS()
 	s.t.Cleanup(server.Close)
 	s.replace[host] = fmt.Sprintf("localhost:%d", server.Listener.Addr().(*net.TCPAddr).Port)
-	return secret
 }
 
 func bearer(r *http.Request, token string) bool {
@@ -241,7 +292,7 @@ func (s *sandbox) keyring(value string, attributes ...string) {
 
 // gitServer is an SSH server that has a repository, as git.example.com, and the
 // files that its user has got: deploy key and known host keys.
-func (s *sandbox) gitServer(repository string, port int) *testenv.SSHServer {
+func (s *sandbox) gitServer(repository string) *testenv.SSHServer {
 	s.t.Helper()
 	server := testenv.SSHD(s.t, testenv.SSH{})
 	s.secret("deploy-key", server.Keys.Ed25519.Private)
@@ -265,7 +316,7 @@ func (s *sandbox) gitServer(repository string, port int) *testenv.SSHServer {
 // sshAgentPlace is the same for clients that log in themselves, with a key of
 // the agent's.
 func sshAgentPlace(s *sandbox) {
-	server := s.gitServer("website.git", 0)
+	server := s.gitServer("website.git")
 	s.secret("deploy_key", server.Keys.Ed25519.Private)
 	s.replace["/run/secretless/deploy.sock"] = filepath.Join(s.dir, "deploy.sock")
 	s.replace["users: [1001]"] = fmt.Sprintf("users: [%d]", os.Getuid())
@@ -285,4 +336,54 @@ func fingerprints(t *testing.T, keys []string) []string {
 		all = append(all, ssh.FingerprintSHA256(key))
 	}
 	return all
+}
+
+// sqlServer is a double of SQL Server with a login and a database of that name;
+// it returns the password.
+func (s *sandbox) sqlServer(host, name string) string {
+	s.t.Helper()
+	ca := testenv.CA(s.t)
+	password := rand.Text()
+	server, err := tdsserver.Start(tdsserver.Config{
+		Certificate: ca.ServerFor(s.t, "127.0.0.1").Certificate(s.t), Databases: []string{name},
+		Users: []tdsserver.User{{Name: name, Password: password}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(server.Stop)
+	s.target(host, server.Addr().Port, ca)
+	return password
+}
+
+// tokens is an OAuth 2.0 server behind a host name, and the API of
+// graph.microsoft.com, which takes its tokens.
+func (s *sandbox) tokens(host string) {
+	s.t.Helper()
+	id, secret := "the-client", rand.Text()
+	s.env["GRAPH_CLIENT_ID"], s.env["GRAPH_CLIENT_SECRET"] = id, secret
+	token := s.api("graph.microsoft.com", bearer)
+	s.serve(host, func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("client_id") != id || r.FormValue("client_secret") != secret || r.FormValue("grant_type") != "client_credentials" {
+			http.Error(w, `{"error": "invalid_client"}`, http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": 3600}`, token)
+	})
+}
+
+// amazon is a double of AWS, and nothing of this machine's own settings.
+func (s *sandbox) amazon() *awsserver.Server {
+	s.t.Helper()
+	server, err := awsserver.Start(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(server.Close)
+	key := awsserver.Key{ID: "AKIDEXAMPLE000000001", Secret: rand.Text()}
+	server.AddKey(key)
+	s.env["AWS_ENDPOINT_URL"], s.env["AWS_ACCESS_KEY_ID"], s.env["AWS_SECRET_ACCESS_KEY"] = server.URL, key.ID, key.Secret
+	s.env["AWS_REGION"], s.env["AWS_EC2_METADATA_DISABLED"] = "eu-west-1", "true"
+	return server
 }

@@ -246,8 +246,9 @@ func (s *sandbox) run(text string) (status int, output string) {
 	if log != "" {
 		_ = os.Remove(filepath.Join(s.dir, log))
 	}
-	// The mark is put together by printf, so that an echo is not taken for it.
-	_, err := fmt.Fprintf(s.stdin, "%s\nprintf '\\n%%s done %%d\\n' ==secretless== $?\n", text)
+	// Standard input is the script itself, which no command may eat. The mark is
+	// put together by printf, so that an echo is not taken for it.
+	_, err := fmt.Fprintf(s.stdin, "{ %s\n} </dev/null\nprintf '\\n%%s done %%d\\n' ==secretless== $?\n", text)
 	if err != nil {
 		s.t.Fatalf("the shell has ended: %v\n%s", err, s.since())
 	}
