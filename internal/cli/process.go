@@ -214,7 +214,6 @@ func (p *process) close(ctx context.Context) {
 		p.log.Error("closing the audit log", "error", err)
 	}
 	p.assembler.Close()
-	p.logs.level.Close()
 }
 
 // checksAtOnce bounds the services whose credentials are fetched at the same

@@ -66,6 +66,7 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	if err := o.hide(env, log.Logger); err != nil {
 		return err
 	}
+	defer log.level.Close()
 	pace := tuneMemory(env)
 	signals, stop := env.Notify(lifecycleSignals()...)
 	defer stop()
