@@ -38,6 +38,11 @@ var places = map[string]func(*sandbox){
 		s.temporary("secretless-admin.sock")
 		s.env["ORDERS_DB_PASSWORD"] = s.postgres("db.internal", "orders", false)
 	},
+	"docs/admin.md": func(s *sandbox) {
+		s.ports(5432, 5999)
+		s.temporary("secretless-admin.sock")
+		s.secret("orders-db-password", s.postgres("db.internal", "orders", false))
+	},
 	"docs/doctor.md": func(s *sandbox) {
 		s.ports(5432)
 		s.env["ORDERS_DB_PASSWORD"] = s.postgres("db.internal", "orders", true)
