@@ -2,6 +2,7 @@ package resource
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,12 +29,26 @@ var errExpired = errors.New("the API server has forgotten the version that was a
 type events struct {
 	lines           *bufio.Scanner
 	namespace, name string
+	rest            int // bytes behind the last line
 }
 
 func newEvents(r io.Reader, namespace, name string) *events {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 16<<10), maxEvent)
-	return &events{lines, namespace, name}
+	e := &events{lines: lines, namespace: namespace, name: name}
+	lines.Split(e.split)
+	return e
+}
+
+// split makes lines of what has an end: one that broke off is sent again.
+func (e *events) split(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF {
+		e.rest = len(data)
+	}
+	return 0, nil, nil
 }
 
 // next is the next event; io.EOF is the watch's end in order.
@@ -44,14 +59,19 @@ func (e *events) next() (event, error) {
 		}
 	}
 	switch err := e.lines.Err(); {
+	case err == nil && e.rest > 0:
+		return event{}, errNoObject
 	case err == nil:
 		return event{}, io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
 		return event{}, kubeapi.TooLargeError{Limit: maxEvent}
 	default:
-		return event{}, err
+		return event{}, brokenError{err}
 	}
 }
+
+// brokenError is of the connection, and may quote what came.
+type brokenError struct{ error }
 
 // parseEvent reads a line. The JSON library's errors are dropped: they may
 // quote it.

@@ -22,20 +22,23 @@ const (
 	// come back at once; patience later it is given up as dead.
 	watchLeast = 4 * time.Minute
 	patience   = 30 * time.Second
-	// firstPause doubles with each failure in a row, up to longestPause.
-	firstPause   = 250 * time.Millisecond
-	longestPause = 8 * time.Second
+	// shortWatch is what no server keeps a watch open for that means it.
+	shortWatch = time.Second
 	// mostWithVersion failures in a row end the hope to go on where it broke off.
 	mostWithVersion = 3
 )
 
+// pauses between two tries double with each failure in a row, from first up to
+// longest.
+type pauses struct{ first, longest time.Duration }
+
 // follow asks what there is and is told what changes, again and again.
 func (w *Watcher) follow(ctx context.Context) {
-	pause := firstPause
+	pause := w.pauses.first
 	version := "" // where the next watch begins; empty means to ask anew
 	failures := 0
 	for ctx.Err() == nil {
-		began := time.Now()
+		began, from := time.Now(), version
 		err := w.round(ctx, &version)
 		switch {
 		case ctx.Err() != nil:
@@ -51,12 +54,12 @@ func (w *Watcher) follow(ctx context.Context) {
 		default:
 			failures = 0
 		}
-		if time.Since(began) > longestPause {
-			pause = firstPause
+		if time.Since(began) > w.pauses.longest || err == nil && version != from { // it was of use
+			pause = w.pauses.first
 		}
-		if err != nil || time.Since(began) < firstPause { // also a server that ends every watch at once
+		if err != nil {
 			sleep(ctx, jitter(pause))
-			pause = min(2*pause, longestPause)
+			pause = min(2*pause, w.pauses.longest)
 		}
 	}
 }
@@ -170,17 +173,21 @@ func (w *Watcher) watch(ctx context.Context, client *kubeapi.Client, namespace s
 		return w.refused(resp.StatusCode, "watch", namespace)
 	}
 	w.trouble(nil)
+	began, before := time.Now(), *version
 	lines := newEvents(resp.Body, namespace, w.options.Name)
 	for {
 		e, err := lines.next()
+		if broken, ok := errors.AsType[brokenError](err); ok {
+			return kubeapi.ConnectError(ctx, broken.error)
+		}
 		switch {
+		case errors.Is(err, io.EOF) && *version == before && time.Since(began) < shortWatch:
+			return errEnds
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, errExpired), errors.Is(err, errNoObject):
-			*version = ""
-			return err
 		case err != nil:
-			return kubeapi.ConnectError(ctx, err)
+			*version = "" // what it was worth is not known
+			return err
 		case e.kind == "DELETED":
 			w.unset()
 		case e.object != nil:
@@ -189,6 +196,9 @@ func (w *Watcher) watch(ctx context.Context, client *kubeapi.Client, namespace s
 		*version = e.version
 	}
 }
+
+// errEnds is a server, or what stands in front of it, that lets nobody watch.
+var errEnds = errors.New("the API server ends the watch at once")
 
 // refused says what an answer's status means for a verb.
 func (w *Watcher) refused(status int, verb, namespace string) error {

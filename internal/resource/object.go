@@ -60,14 +60,17 @@ type wireObject struct {
 	Code   int             `json:"code"` // of an error
 }
 
-var errNoObject = errors.New("what the API server sends is no resource: is this the address of a Kubernetes API server?")
+var (
+	errNoObject = errors.New("what the API server sends is no resource: is this the address of a Kubernetes API server?")
+	errAnother  = errors.New("the API server sends another resource than the one that was asked for")
+)
 
 // object reads w as the resource that was asked for. Of a text that is none
 // nothing is repeated.
 func (w *wireObject) object(namespace, name string) (*Object, error) {
 	m := w.Metadata
 	if m.Name != name || m.Namespace != namespace {
-		return nil, errors.New("the API server sends another resource than the one that was asked for")
+		return nil, errAnother
 	}
 	if m.UID == "" || m.ResourceVersion == "" {
 		return nil, errNoObject

@@ -30,6 +30,7 @@ type Options struct {
 // concurrent use.
 type Watcher struct {
 	options Options
+	pauses  pauses
 	changed chan struct{} // of one place: something new is there to be read
 	wake    chan struct{} // of one place: the status may have to be written
 	end     context.CancelFunc
@@ -49,8 +50,12 @@ type Watcher struct {
 
 // Watch begins to follow the resource. The caller closes the watcher.
 func Watch(o Options) *Watcher {
+	return watch(o, pauses{250 * time.Millisecond, 8 * time.Second})
+}
+
+func watch(o Options, p pauses) *Watcher {
 	ctx, end := context.WithCancel(context.Background())
-	w := &Watcher{options: o, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), end: end}
+	w := &Watcher{options: o, pauses: p, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), end: end}
 	w.running.Go(func() { w.follow(ctx) })
 	w.running.Go(func() { w.write(ctx) })
 	return w

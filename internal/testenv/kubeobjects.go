@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -105,7 +106,8 @@ func (k *KubeServer) Account(t testing.TB, namespace, name string, rules ...Kube
 		"subjects": []object{{"kind": "ServiceAccount", "name": name, "namespace": namespace}},
 	}, nil)
 	for _, r := range rules {
-		what := KubeAccess{Group: r.Groups[0], Resource: r.Resources[0], Verb: r.Verbs[0]}
+		what := KubeAccess{Group: r.Groups[0], Verb: r.Verbs[0]}
+		what.Resource, what.Subresource, _ = strings.Cut(r.Resources[0], "/")
 		if len(r.Names) > 0 {
 			what.Name = r.Names[0]
 		}
@@ -115,10 +117,11 @@ func (k *KubeServer) Account(t testing.TB, namespace, name string, rules ...Kube
 
 // KubeAccess is something that one can be allowed to do in a namespace.
 type KubeAccess struct {
-	Group    string `json:"group"`
-	Resource string `json:"resource"`
-	Name     string `json:"name"`
-	Verb     string `json:"verb"`
+	Group       string
+	Resource    string
+	Subresource string
+	Name        string
+	Verb        string
 }
 
 // AwaitAccess waits until a service account is allowed something, or is not:
@@ -129,7 +132,7 @@ func (k *KubeServer) AwaitAccess(t testing.TB, namespace, account string, what K
 		"user":   "system:serviceaccount:" + namespace + ":" + account,
 		"groups": []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 		"resourceAttributes": object{
-			"namespace": namespace, "group": what.Group, "resource": what.Resource, "name": what.Name, "verb": what.Verb,
+			"namespace": namespace, "group": what.Group, "resource": what.Resource, "subresource": what.Subresource, "name": what.Name, "verb": what.Verb,
 		},
 	}}
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
