@@ -19,11 +19,7 @@ import (
 
 // openAdmin starts the health endpoint and the admin socket.
 func (p *process) openAdmin(file *config.File) error {
-	health, err := p.options.healthAddress(file.Admin.Health)
-	if err != nil {
-		return err
-	}
-	if err := p.openHealth(health); err != nil {
+	if err := p.openHealth(file.Admin.Health); err != nil {
 		return err
 	}
 	return p.openSocket(file.Admin.Socket)

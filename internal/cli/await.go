@@ -20,7 +20,7 @@ import (
 func awaitStart(ctx context.Context, env Env, o serveOptions, from configSource, signals <-chan os.Signal, log *logging) (*process, error) {
 	for {
 		p, err := start(ctx, env, o, from, log)
-		if err == nil || !from.waits() {
+		if err == nil || !from.waits() || errors.Is(err, errConfined) {
 			return p, err
 		}
 		if !errors.Is(err, resource.ErrNone) { // which the source logs itself

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -51,13 +52,32 @@ func (p *process) harden(file *config.File, built *assemble.Built) error {
 		return nil
 	}
 	needs := p.needs(file, built)
+	if before := p.options.confined; before.state != nil {
+		return before.admits(p, needs)
+	}
 	p.makeState(file, needs)
 	state, err := harden.Apply(p.options.level(file), needs)
 	if err != nil {
 		return err
 	}
 	p.hardening = state
+	p.options.confined.state = state
 	p.log.Info("hardening", "in force", state)
+	return nil
+}
+
+// confinement is what an attempt to start has given up. It stays so for the next
+// one, of a broker that waits for a configuration that works.
+type confinement struct{ state *harden.State }
+
+// errConfined ends a broker that only a new process can start.
+var errConfined = errors.New("an earlier configuration has bound this process to less; it ends, to be started again")
+
+func (c *confinement) admits(p *process, n harden.Needs) error {
+	if err := c.state.Permits(n); err != nil {
+		return fmt.Errorf("%w: %w", errConfined, err)
+	}
+	p.hardening = c.state
 	return nil
 }
 

@@ -54,7 +54,7 @@ func start(ctx context.Context, env Env, o serveOptions, from configSource, logs
 	log := logs.Logger
 	p := &process{env: env, options: o, source: from, log: log, logs: logs}
 	p.assembler = assemble.New(assemble.Options{LookupEnv: env.LookupEnv, Log: log})
-	file, built, err := load(p.assembler, read)
+	file, built, err := p.load(read)
 	if err != nil {
 		from.report(verdict{err: err})
 		return nil, usage(err)
@@ -70,6 +70,19 @@ func start(ctx context.Context, env Env, o serveOptions, from configSource, logs
 	p.notifyReady(nil)
 	log.Info("ready", "version", versionText(), "config", from.String(), "services", len(built.Services))
 	return p, nil
+}
+
+// load is load with what the command line says about the file.
+func (p *process) load(s source) (*config.File, *assemble.Built, error) {
+	file, built, err := load(p.assembler, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if file.Admin.Health, err = p.options.healthAddress(file.Admin.Health); err != nil {
+		built.Discard()
+		return nil, nil, err
+	}
+	return file, built, nil
 }
 
 // open starts what the file describes. On failure it closes what it opened.
@@ -156,7 +169,7 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 		now.err = err
 		p.source.report(now)
 	}()
-	file, built, err := load(p.assembler, read)
+	file, built, err := p.load(read)
 	if err != nil {
 		return err
 	}

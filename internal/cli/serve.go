@@ -17,6 +17,7 @@ type serveOptions struct {
 	file               string
 	manager            string
 	health             string
+	confined           *confinement
 	watch              bool
 	requireCredentials bool
 	hardening          string
@@ -63,6 +64,7 @@ func serve(ctx context.Context, env Env, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	o.confined = &confinement{}
 	if err := o.hide(env, log.Logger); err != nil {
 		return err
 	}
