@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"secretless/internal/fips"
 )
 
 func versionCommand(env Env) *cobra.Command {
@@ -21,9 +23,13 @@ func versionCommand(env Env) *cobra.Command {
 	}
 }
 
-// versionText is the version and what it was built with.
+// versionText is the version, what it was built with, and the FIPS mode.
 func versionText() string {
-	return fmt.Sprintf("secretless %s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	text := fmt.Sprintf("secretless %s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if mode := fips.Text(); mode != "" {
+		text += " (" + mode + ")"
+	}
+	return text
 }
 
 // buildVersion is what the build recorded: the module's version where it was

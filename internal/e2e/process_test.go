@@ -5,10 +5,12 @@ package e2e
 import (
 	"os"
 	"os/exec"
+	"strings"
 )
 
 // ownProcessVariable, if set, makes every broker of these tests a process of its
-// own, which is hardened as users' brokers are.
+// own, which is hardened as users' brokers are. Its value, unless it is 1, is
+// that process's GODEBUG.
 const ownProcessVariable = "SECRETLESS_E2E_OWN_PROCESS"
 
 // brokerRole makes the test binary the program.
@@ -20,6 +22,9 @@ func (r *running) startProcess(args []string) {
 	r.t.Helper()
 	cmd := exec.Command(os.Args[0], args...) //nolint:noctx // it is ended by a signal
 	cmd.Env = []string{puppetVariable + "=" + brokerRole, "GORACE=atexit_sleep_ms=0"}
+	if debug := os.Getenv(ownProcessVariable); strings.Contains(debug, "=") {
+		cmd.Env = append(cmd.Env, "GODEBUG="+debug)
+	}
 	for name, value := range r.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"software.sslmate.com/src/go-pkcs12"
+
+	"secretless/internal/fips"
 )
 
 // The files that clients are pointed to. They hold no secret.
@@ -94,6 +96,9 @@ func WriteTrust(dir string, trust, roots []*x509.Certificate) (changed bool, err
 	same := holds(filepath.Join(dir, CAFile), ca) && holds(filepath.Join(dir, BundleFile), all)
 	if _, err := os.Stat(filepath.Join(dir, StoreFile)); err == nil && same {
 		return false, nil // the store is encrypted anew each time: it does not compare
+	}
+	if err := fips.Key("the password of Java's trust store, which is no secret,", len(StorePassword)); err != nil {
+		return false, err
 	}
 	store, err := pkcs12.Modern2023.EncodeTrustStore(bundle, StorePassword)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/fips"
 	"secretless/internal/wire/mysqlwire"
 )
 
@@ -151,6 +152,9 @@ func (a *authenticator) send(data []byte) error {
 // answer is the plugin's first answer to the challenge. The caller wipes it.
 func (a *authenticator) answer() ([]byte, error) {
 	password := a.login.settings.password.Bytes()
+	if err := a.approved(len(password) > 0); err != nil {
+		return nil, err
+	}
 	switch a.plugin {
 	case pluginEd25519:
 		if len(a.scramble) != ed25519Challenge {
@@ -177,6 +181,22 @@ func (a *authenticator) answer() ([]byte, error) {
 		return a.cleartext(), nil
 	}
 	return a.requestKey(requestKeySHA256)
+}
+
+// approved refuses in FIPS mode what is made of SHA-1, or of arithmetic that is
+// not the module's.
+func (a *authenticator) approved(password bool) error {
+	if a.plugin != pluginEd25519 && (a.plugin != pluginNative || !password) {
+		return nil
+	}
+	return a.inFIPSMode("authentication by "+a.plugin, "use an account with caching_sha2_password, or a client certificate")
+}
+
+func (a *authenticator) inFIPSMode(what, instead string) error {
+	if err := fips.Refuse(what, instead); err != nil {
+		return database.Failure(connector.KindConfig, "logging in: the target %s: %w", a.login.address(), err)
+	}
+	return nil
 }
 
 // challenge is the scramble without the NUL behind it. A shorter one would

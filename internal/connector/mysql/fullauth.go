@@ -35,6 +35,9 @@ func (a *authenticator) requestKey(request byte) ([]byte, error) {
 	if a.login.settings.plan.Mode != target.Disable {
 		return nil, database.Failure(connector.KindConfig, "logging in: the target %s wants the password encrypted with a key that nobody has verified (%s without TLS); enable TLS there, or set sslmode to disable if the network is safe", a.login.address(), a.plugin)
 	}
+	if err := a.inFIPSMode("encrypting the password by RSA with SHA-1, which "+a.plugin+" does without TLS,", "set sslmode to verify-full"); err != nil {
+		return nil, err
+	}
 	a.login.connector.warnRSA.Do(func() {
 		a.login.session.Log.Warn("the password is sent to the target encrypted with a public key that nobody has verified; use sslmode verify-full", "target", a.login.address(), "plugin", a.plugin)
 	})

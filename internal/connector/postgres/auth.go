@@ -12,6 +12,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/fips"
 )
 
 // Requests for authentication that pgproto3 has no name for.
@@ -166,6 +167,9 @@ func (a *authenticator) md5(body []byte) error {
 	}
 	if err := a.needPassword(); err != nil {
 		return err
+	}
+	if err := fips.Refuse("MD5 authentication", "let the server ask for scram-sha-256"); err != nil {
+		return database.Failure(connector.KindConfig, "logging in: the target %s: %w", a.login.address(), err)
 	}
 	a.stage = stageAnswered
 	s := a.login.settings

@@ -9,6 +9,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/fips"
 )
 
 // The SASL mechanisms of PostgreSQL that the broker speaks.
@@ -35,6 +36,9 @@ func (a *authenticator) saslStart(body []byte) error {
 	mechanism, err := a.mechanism(request.AuthMechanisms)
 	if err != nil {
 		return err
+	}
+	if err := fips.Key("the password", a.login.settings.password.Len()); err != nil {
+		return database.Failure(connector.KindConfig, "logging in: the target %s: %w", a.login.address(), err)
 	}
 	a.scram = &exchange{keys: a.login.connector.keys.acquire(a.login.settings.password)}
 	if err := a.converse(mechanism, slices.Contains(request.AuthMechanisms, mechanismPlus)); err != nil {

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"secretless/internal/fips"
 )
 
 // The markers of known_hosts lines, sshd(8).
@@ -93,6 +95,16 @@ func (l hostLine) check() error {
 // [host]:port elsewhere, in lower case.
 func hostName(address string) string { return strings.ToLower(knownhosts.Normalize(address)) }
 
+// hashName is how known_hosts hides a name. What hides it protects nothing here.
+func hashName(salt []byte, name string) (sum []byte) {
+	fips.Unenforced(func() {
+		mac := hmac.New(sha1.New, salt)
+		mac.Write([]byte(name))
+		sum = mac.Sum(nil)
+	})
+	return sum
+}
+
 // matches says whether the line is about the host of that hostName.
 func (l hostLine) matches(name string) bool {
 	if l.hosts == "" {
@@ -100,9 +112,7 @@ func (l hostLine) matches(name string) bool {
 	}
 	if strings.HasPrefix(l.hosts, "|") {
 		salt, hash, err := splitHash(l.hosts)
-		mac := hmac.New(sha1.New, salt)
-		mac.Write([]byte(name))
-		return err == nil && hmac.Equal(mac.Sum(nil), hash)
+		return err == nil && hmac.Equal(hashName(salt, name), hash)
 	}
 	matched := false
 	for pattern := range strings.SplitSeq(strings.ToLower(l.hosts), ",") {

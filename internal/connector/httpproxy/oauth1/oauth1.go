@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"secretless/internal/fips"
 )
 
 // Method is a signature method.
@@ -89,6 +91,9 @@ func (s Signer) sign(r Request, nonce string) (string, error) {
 // signature is section 3.4.2 to 3.4.4.
 func (s Signer) signature(base string) (string, error) {
 	key := escape(s.ConsumerSecret) + "&" + escape(s.TokenSecret)
+	if err := s.approved(len(key)); err != nil {
+		return "", err
+	}
 	switch s.Method {
 	case HMACSHA1:
 		return mac(sha1.New, key, base), nil
@@ -105,6 +110,18 @@ func (s Signer) signature(base string) (string, error) {
 		return base64.StdEncoding.EncodeToString(signed), err
 	}
 	return "", errors.New("the signature method is not known")
+}
+
+// approved refuses SHA-1 in FIPS mode.
+func (s Signer) approved(key int) error {
+	switch s.Method {
+	case HMACSHA1, RSASHA1:
+		return fips.Refuse(string(s.Method), "use "+string(HMACSHA256)+" if the server takes it")
+	case HMACSHA256:
+		return fips.Key("the consumer's and the token's secret together", key)
+	case Plaintext:
+	}
+	return nil
 }
 
 func mac(hash func() hash.Hash, key, text string) string {
