@@ -39,7 +39,7 @@ const scripts = "script/"
 var notRun = map[string]string{
 	"docs/connectors/aws.md: eval":            "needs AWS; docs/howto/aws-cli.md runs the same with a store that verifies signatures",
 	"docs/connectors/aws.md: http_proxy=":     "needs AWS; the endpoints found are tested in internal/connector/httpproxy/aws",
-	"docs/fips.md: GODEBUG":                  "serves until it is stopped; TestFIPSMode runs a broker so",
+	"docs/fips.md: GODEBUG":                   "serves until it is stopped; TestFIPSMode runs a broker so",
 	"docs/howto/git-over-ssh.md: ssh-keyscan": "needs the git server's name; the next steps run with a server here",
 	"docs/performance.md: pid=":               "needs perf and strace, and a run that goes on",
 }
