@@ -26,8 +26,9 @@ import (
 // options vary the service that a case runs.
 type options struct {
 	limits   broker.Limits
-	password string        // what the provider answers first
-	source   *source       // the provider; nil makes one for password
+	password string  // what the provider answers first
+	source   *source // the provider; nil makes one for password
+	sink     func(audit.Sink) audit.Sink
 	cache    time.Duration // of the provider
 	host     string        // of the target; empty means the double's
 	port     string
@@ -85,7 +86,11 @@ func (st *stand) start(o options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.broker = broker.New(broker.Options{Log: log, Relay: r, Audit: sink})
+	recorded := sink
+	if o.sink != nil {
+		recorded = o.sink(sink)
+	}
+	st.broker = broker.New(broker.Options{Log: log, Relay: r, Audit: recorded})
 	instance := provider.NewInstance(provider.InstanceOptions{Name: "double", Provider: st.source, Cache: o.cache, Timeout: 5 * time.Second, Log: log})
 	service := st.service(o, instance, log)
 	if err := st.broker.Apply(t.Context(), []*broker.Service{service}); err != nil {
@@ -103,7 +108,7 @@ func (st *stand) start(o options) {
 		_ = sink.Close()
 		instance.Close()
 		events, _ := os.ReadFile(auditFile)
-		audittest.Text(t, events)
+		checkTargets(t, audittest.Text(t, events))
 		_, _ = st.canary.Write(events)
 		st.canary.check(t)
 	})

@@ -69,6 +69,7 @@ func Run(t *testing.T, s Suite) {
 		"TargetNameUnknown":  testTargetNameUnknown,
 		"TargetSilent":       testTargetSilent,
 		"TargetGone":         testTargetGone,
+		"TargetNotRecorded":  testTargetNotRecorded,
 		"TargetGarbage":      testTargetGarbage,
 		"TargetEndless":      testTargetEndless,
 		"ProviderFails":      testProviderFails,
