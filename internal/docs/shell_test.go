@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"mvdan.cc/sh/v3/syntax"
 
 	"secretless/internal/cli"
@@ -83,6 +84,32 @@ func TestMentions(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestHelp does the same for the examples in the program's own help, of which
+// docs/cli.md is made: what stands behind two spaces explains them.
+func TestHelp(t *testing.T) {
+	count := 0
+	var check func(*cobra.Command)
+	check = func(cmd *cobra.Command) {
+		for l := range strings.Lines(cmd.Example) {
+			command, _, _ := strings.Cut(strings.TrimSpace(l), "  ")
+			if !strings.Contains(command, "secretless ") {
+				continue
+			}
+			count++
+			for _, why := range checkShell(placeholder.ReplaceAllString(command, "x")) {
+				t.Errorf("help of %s: %s", cmd.CommandPath(), why)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			check(sub)
+		}
+	}
+	check(cli.Commands())
+	if count < 10 {
+		t.Errorf("only %d examples found", count)
 	}
 }
 

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -74,6 +75,35 @@ func TestIndex(t *testing.T) {
 		if !reached[p.path] && p.path != "README.md" && p.path != "docs/README.md" {
 			t.Errorf("%s is in no index: add it to docs/README.md or to its folder's README.md", p.path)
 		}
+	}
+}
+
+// TestExamples looks for examples that their index does not lead to.
+func TestExamples(t *testing.T) {
+	linked := map[string]bool{}
+	for _, p := range pages(t) {
+		if p.path != "examples/README.md" {
+			continue
+		}
+		for _, l := range p.lines {
+			for _, target := range l.links() {
+				linked[target] = true
+			}
+		}
+	}
+	top := filepath.Join(root, "examples")
+	err := filepath.WalkDir(top, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasPrefix(filepath.Ext(file), ".y") {
+			return err
+		}
+		name, err := filepath.Rel(top, file)
+		if err == nil && !linked[filepath.ToSlash(name)] {
+			t.Errorf("examples/%s is not in examples/README.md", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
