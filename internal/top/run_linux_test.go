@@ -1,7 +1,6 @@
 package top
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -12,20 +11,12 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
-
-	"secretless/internal/admin"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// broken is a source that breaks down when it is asked.
+// broken is a source that breaks down when it is asked: there is none in it.
 type broken struct{ Source }
-
-func (broken) Status(context.Context) (admin.Status, error) {
-	var m map[string]int
-	m["x"]++
-	return admin.Status{}, nil
-}
 
 // Trouble inside is an error, with the terminal as it was.
 func TestPanicLeavesTheTerminalAsItWas(t *testing.T) {
