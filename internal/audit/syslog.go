@@ -78,7 +78,7 @@ func isPrintable(name string) bool {
 }
 
 func (s *syslog) dial() error {
-	var errs []error
+	var why error
 	for _, path := range s.paths {
 		for _, network := range []string{"unixgram", "unix"} {
 			conn, err := net.DialTimeout(network, path, sendWait)
@@ -86,10 +86,13 @@ func (s *syslog) dial() error {
 				s.conn, s.framed = conn, network == "unix"
 				return nil
 			}
-			errs = append(errs, err)
+			// The other kind of socket says that it is the other kind.
+			if why == nil || isOtherKind(why) {
+				why = err
+			}
 		}
 	}
-	return errors.Join(errs...)
+	return fmt.Errorf("nobody listens at %s: %w", strings.Join(s.paths, ", "), why)
 }
 
 func (s *syslog) write(lines []entry) (int, error) {

@@ -8,3 +8,5 @@ import (
 )
 
 func isTooLarge(err error) bool { return errors.Is(err, syscall.EMSGSIZE) }
+
+func isOtherKind(err error) bool { return errors.Is(err, syscall.EPROTOTYPE) }
