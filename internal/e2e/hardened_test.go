@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ import (
 // users' brokers do. TestCanary does the same with every provider, and
 // SECRETLESS_E2E_OWN_PROCESS=1 with all of these tests.
 func TestHardenedConnectors(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("hardening is for Linux")
+	}
 	t.Setenv(ownProcessVariable, "1")
 	t.Run("pg", func(t *testing.T) {
 		server := testenv.Postgres(t, testenv.PG{})
@@ -66,6 +70,9 @@ func hardenedMSSQL(t *testing.T) {
 // Strict: everything is given up and the broker works, reloads included, until
 // a reload wants what is no more.
 func TestStrictBroker(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("hardening is for Linux")
+	}
 	server := testenv.Postgres(t, testenv.PG{})
 	r := prepare(t)
 	r.own = true
@@ -178,4 +185,32 @@ func pingMySQL(p mysqlPlace) error {
 	}
 	defer db.Close()
 	return db.Ping()
+}
+
+// What the broker gave up when it started a reload does not win back; with
+// --hardening=off it takes everything.
+func TestReloadAfterHardening(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("hardening is for Linux")
+	}
+	for level, want := range map[string]string{"default": "runs programs, which the broker gave up when it started", "off": ""} {
+		t.Run(level, func(t *testing.T) {
+			r := prepare(t)
+			r.own = true
+			r.env["HOME"] = r.dir
+			yaml := func(password, more string) string {
+				return fmt.Sprintf(`version: "2"
+services:
+  db: { connector: pg, listenOn: "tcp://127.0.0.1:%d", credentials: { host: 127.0.0.1, username: u, password: %s } }
+admin: { health: "off", socket: "unix://%s/admin" }
+%s`, r.port, password, r.dir, more)
+			}
+			r.run(yaml("{ from: env, get: PASSWORD }", ""), "--hardening="+level)
+			r.write(yaml("{ from: p, get: x }", "providers: { p: { type: exec, command: [/bin/true] } }\n"))
+			code, out := r.command("reload", "--socket", filepath.Join(r.dir, "admin"))
+			if (code == 0) != (want == "") || !strings.Contains(out, want) {
+				t.Errorf("reload: %d %s", code, out)
+			}
+		})
+	}
 }
