@@ -57,6 +57,11 @@ func bars(r results) []bar {
 	for _, upload := range []bool{true, false} {
 		all = append(all, peerBar(r, loadName(scpName(upload), "tcp", false), "≥ 0.6 × direct", 0.6, []string{direct}))
 	}
+	for _, clients := range []int{1, 8} {
+		for _, mode := range []string{"simple", "prepared"} {
+			all = append(all, observedBar(r, loadName(observedName(mode, clients), "tcp", false)))
+		}
+	}
 	all = append(all, peerBar(r, httpSmallName(httpVersion{}), "≥ 0.8 × nginx, one core each", 0.8, []string{nginx}))
 	all = append(all, addedBar(r, httpHalfName(httpVersion{})), memoryBar(r))
 	for _, held := range []int{1000, 5000} {
@@ -92,6 +97,24 @@ func peerBar(r results, name, asked string, factor float64, peers []string) bar 
 	}
 	result.known, result.met = true, worst >= factor
 	result.measured = fmt.Sprintf("%.2f × %s", worst, who)
+	return result
+}
+
+// observedBar is what metrics and traces cost.
+func observedBar(r results, name string) bar {
+	result := bar{what: name, asked: "> 0.98 × without"}
+	c, _ := r.find(name)
+	with, ok := c.find(brokerObserved)
+	without, found := c.find(broker)
+	if !ok || !found {
+		return result
+	}
+	quotient, ok := ratio(with, without, rateOf)
+	if !ok {
+		return result
+	}
+	result.known, result.met = true, quotient > 0.98
+	result.measured = fmt.Sprintf("%.3f × without", quotient)
 	return result
 }
 

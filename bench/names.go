@@ -9,6 +9,8 @@ func selectName(mode string, clients int) string {
 	return fmt.Sprintf("select %s, %s", mode, clientCount(clients))
 }
 
+func observedName(mode string, clients int) string { return "observed " + selectName(mode, clients) }
+
 func reconnectName(clients int) string { return "reconnect, " + clientCount(clients) }
 
 func rawName(upload bool) string {

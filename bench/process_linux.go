@@ -58,6 +58,15 @@ func (a account) writeFile(path, content string) error {
 	return os.Chown(path, a.uid, a.gid)
 }
 
+func (a account) appendFile(path, content string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(content)
+	return errors.Join(err, f.Close())
+}
+
 // launch is how to start a process.
 type launch struct {
 	args []string

@@ -7,14 +7,16 @@ import (
 
 // Names of the contenders, in the order of the tables.
 const (
-	direct    = "direct"
-	broker    = "broker"
-	unmatched = "broker, no match" // no service matches: no credential is added
-	bareProxy = "net/http alone"   // Go's reverse proxy and nothing else: what the broker is built on
-	haproxy   = "HAProxy"
-	nginx     = "nginx"
-	pgbouncer = "PgBouncer"
-	sshJump   = "ssh -W"
+	direct = "direct"
+	broker = "broker"
+	// brokerObserved is the broker with metrics, traces and somebody who reads them.
+	brokerObserved = "broker, observed"
+	unmatched      = "broker, no match" // no service matches: no credential is added
+	bareProxy      = "net/http alone"   // Go's reverse proxy and nothing else: what the broker is built on
+	haproxy        = "HAProxy"
+	nginx          = "nginx"
+	pgbouncer      = "PgBouncer"
+	sshJump        = "ssh -W"
 )
 
 // unit says what a load counts, and how its cost is scaled.

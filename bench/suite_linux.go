@@ -5,7 +5,7 @@ package main
 // loads.
 func (b *bench) suite() []load {
 	var wanted []load
-	for _, loads := range []func(*bench) []load{postgresLoads, mysqlLoads, mssqlLoads, sshLoads, httpLoads} {
+	for _, loads := range []func(*bench) []load{postgresLoads, mysqlLoads, mssqlLoads, sshLoads, httpLoads, observedLoads} {
 		for _, l := range loads(b) {
 			if (l.quick || !b.options.quick) && b.options.wants(l.name) {
 				wanted = append(wanted, l)
