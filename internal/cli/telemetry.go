@@ -117,4 +117,3 @@ func closeServer(s *admin.Server) {
 	defer cancel()
 	s.Close(brief)
 }
-

@@ -73,7 +73,9 @@ func (e emitter) number(id id, value float64, labels ...string) {
 	e.emit(id, m, err)
 }
 
-func (e emitter) count(id id, value uint64, labels ...string) { e.number(id, float64(value), labels...) }
+func (e emitter) count(id id, value uint64, labels ...string) {
+	e.number(id, float64(value), labels...)
+}
 
 func (e emitter) durations(id id, s histogram.Snapshot, labels ...string) {
 	m, err := prometheus.NewConstHistogram(e.descs[id], s.Count, s.Sum, s.Buckets, labels...)

@@ -26,7 +26,9 @@ const histogramKind = prometheus.UntypedValue
 
 var perService = []string{labelService, labelConnector}
 
-func with(labels []string, more string) []string { return append(labels[:len(labels):len(labels)], more) }
+func with(labels []string, more string) []string {
+	return append(labels[:len(labels):len(labels)], more)
+}
 
 // The metrics, by what they are about. docs/metrics.md lists them; a test
 // compares it.
