@@ -18,8 +18,11 @@ func httpRelays(b *bench) []relay {
 		case broker:
 			all = append(all, brokerOf(r.program, broker, basicAuthService(true)), brokerOf(r.program, unmatched, basicAuthService(false)))
 			all = append(all, relay{name: bareProxy, tcpOnly: true, prepare: prepareBareProxy})
+		case haproxy:
+			all = append(all, relay{name: haproxy, program: r.program, logsIn: true, tcpOnly: true, prepare: prepareHTTPHAProxy})
 		case nginx:
 			all = append(all, relay{name: nginx, program: r.program, logsIn: true, https: true, tcpOnly: true, prepare: prepareHTTPNginx})
+			all = append(all, relay{name: byHost, program: r.program, logsIn: true, tcpOnly: true, prepare: prepareForwardingNginx})
 		}
 	}
 	return all
@@ -95,14 +98,54 @@ func prepareBareProxy(_ relay, _ account, at place, t target) (launch, error) {
 	return onOneCore(launch{args: []string{program, bareProxyFlag, listen, to}, end: syscall.SIGKILL}), err
 }
 
+// prepareHTTPHAProxy makes HAProxy add the same credential. Its target is fixed,
+// too.
+func prepareHTTPHAProxy(r relay, owner account, at place, t target) (launch, error) {
+	config := filepath.Join(at.dir, "haproxy.cfg")
+	err := owner.writeFile(config, fmt.Sprintf(`global
+	maxconn %[1]d
+	nbthread 1
+	h1-case-adjust content-length Content-Length
+	h1-case-adjust authorization Authorization
+defaults
+	mode http
+	option h1-case-adjust-bogus-client
+	option h1-case-adjust-bogus-server
+	maxconn %[1]d
+	timeout connect 10s
+	timeout client 1h
+	timeout server 1h
+	http-reuse always
+listen bench
+	bind %[2]s:%[3]d
+	http-request set-uri %%[pathq]
+	http-request set-header Authorization "%[5]s"
+	server target %[2]s:%[4]d
+`, maxPairs, loopback, at.port, t.port, basicAuthorization))
+	return onOneCore(launch{args: []string{r.program, "-db", "-f", config}, end: syscall.SIGTERM}), err
+}
+
+// prepareForwardingNginx makes nginx a forwarding proxy: the target is what the
+// request names. Such an nginx keeps no connection to a target.
+func prepareForwardingNginx(r relay, owner account, at place, t target) (launch, error) {
+	return prepareNginxWith(r, owner, at, t, nginxWay{scheme: "http", target: "$http_host$request_uri"})
+}
+
 // prepareHTTPNginx makes nginx add the same credential. Its target is fixed,
 // which is the only way to have it keep connections open.
 func prepareHTTPNginx(r relay, owner account, at place, t target) (launch, error) {
-	scheme, listen := "http", ""
+	way := nginxWay{scheme: "http", target: "target", headers: `proxy_set_header Connection "";`}
 	if t.encrypted {
-		scheme = "https"
-		listen = fmt.Sprintf(" ssl http2;\n\t\tssl_certificate %s;\n\t\tssl_certificate_key %s", t.certificate, strings.TrimSuffix(t.certificate, ".crt")+".key")
+		way.scheme = "https"
+		way.listen = fmt.Sprintf(" ssl http2;\n\t\tssl_certificate %s;\n\t\tssl_certificate_key %s", t.certificate, strings.TrimSuffix(t.certificate, ".crt")+".key")
 	}
+	return prepareNginxWith(r, owner, at, t, way)
+}
+
+// nginxWay is how nginx gets to its target, and what differs else.
+type nginxWay struct{ scheme, target, listen, headers string }
+
+func prepareNginxWith(r relay, owner account, at place, t target, way nginxWay) (launch, error) {
 	config := filepath.Join(at.dir, "nginx.conf")
 	temporary := ""
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -125,16 +168,16 @@ http {
 	server {
 		listen %[4]s:%[6]d%[7]s;
 		location / {
-			proxy_pass %[8]s://target;
+			proxy_pass %[8]s://%[10]s;
 			proxy_http_version 1.1;
 			proxy_request_buffering off;
 			proxy_max_temp_file_size 0;
-			proxy_set_header Connection "";
+			%[11]s
 			proxy_set_header Host $http_host;
 			proxy_set_header Authorization "%[9]s";
 		}
 	}
 }
-`, filepath.Join(at.dir, "pid"), 2*maxPairs+100, temporary, loopback, t.port, at.port, listen, scheme, basicAuthorization))
+`, filepath.Join(at.dir, "pid"), 2*maxPairs+100, temporary, loopback, t.port, at.port, way.listen, way.scheme, basicAuthorization, way.target, way.headers))
 	return onOneCore(launch{args: []string{r.program, "-e", "stderr", "-p", at.dir, "-c", config}, end: syscall.SIGTERM}), err
 }

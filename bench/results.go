@@ -15,6 +15,7 @@ const (
 	bareProxy      = "net/http alone"   // Go's reverse proxy and nothing else: what the broker is built on
 	haproxy        = "HAProxy"
 	nginx          = "nginx"
+	byHost         = "nginx, by host" // of HTTP: its target is what each request names
 	pgbouncer      = "PgBouncer"
 	sshJump        = "ssh -W"
 )
