@@ -251,7 +251,7 @@ func TestAttackHeaders(t *testing.T) {
 		{name: "header without a name", send: get(": mine"), want: 400},
 		{name: "header with a pseudo name", send: get(":authority: attacker.test"), want: 400},
 		{name: "blank before the colon", send: get("Authorization : mine"), want: 400},
-		{name: "folded line", send: get("X: a", " Authorization: mine"), want: 200, victim: 1},
+		{name: "folded line", send: get("X: a", " Authorization: mine"), want: 400},
 		{name: "folded first line", send: "GET http://victim.test:{P}/ HTTP/1.1\r\n Authorization: mine\r\nHost: x\r\n\r\n", want: 400},
 		{name: "many headers", send: get(strings.Repeat("X: y\r\n", 300) + "Y: z"), want: 431},
 		{name: "large header", send: get("X: " + strings.Repeat("y", 80<<10)), want: 431},

@@ -30,6 +30,7 @@ type Ref struct {
 type Credentials struct {
 	service string
 	groups  []*group
+	names   int // how many there are
 	log     *slog.Logger
 	breaker *breaker
 	changes *changes // nil where nobody wants to know
@@ -54,6 +55,7 @@ func NewCredentials(service string, refs []Ref, log *slog.Logger) *Credentials {
 	log = logOrDiscard(log)
 	c := &Credentials{
 		service:  service,
+		names:    len(refs),
 		log:      log,
 		breaker:  newBreaker(service, log),
 		literals: map[string]secret.Value{},
@@ -143,8 +145,8 @@ func (c *Credentials) resolve(ctx context.Context) (*secret.Set, error) {
 		return nil, err
 	}
 	c.notice(answers)
-	values := map[string]secret.Value{}
-	from := &origin{}
+	values := make(map[string]secret.Value, c.names)
+	from := &origin{parts: make([]part, 0, len(c.groups))}
 	for n, g := range c.groups {
 		a := answers[n]
 		from.parts = append(from.parts, part{g, a.entry, a.cached})
@@ -176,6 +178,9 @@ func (c *Credentials) addLiterals(into map[string]secret.Value) error {
 
 // ask asks all instances at once. Each answers by its deadline at the latest.
 func (c *Credentials) ask(ctx context.Context) ([]answer, error) {
+	if len(c.groups) == 0 {
+		return nil, nil
+	}
 	answers := make([]answer, len(c.groups))
 	errs := make([]error, len(c.groups))
 	one := func(n int) {
@@ -187,9 +192,7 @@ func (c *Credentials) ask(ctx context.Context) ([]answer, error) {
 	for n := 1; n < len(c.groups); n++ {
 		others.Go(func() { one(n) })
 	}
-	if len(c.groups) > 0 {
-		one(0)
-	}
+	one(0)
 	others.Wait()
 	err := join(errs)
 	if err != nil {

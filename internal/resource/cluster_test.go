@@ -96,7 +96,7 @@ func TestDeliveredRole(t *testing.T) {
 		out, err := k.Kubectl(t, "-n", namespace, "get", "sbconfig")
 		return err == nil && printed.MatchString(out)
 	})
-	if strings.Contains(l.String(), "may not") {
+	if strings.Contains(l.String(), "cannot") {
 		t.Errorf("with all rights: %s", l)
 	}
 

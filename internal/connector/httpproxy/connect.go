@@ -148,7 +148,11 @@ func (c *Connector) serveTunnel(ctx context.Context, s *connector.Session, o ori
 			return err
 		}
 	}
-	st.serve(c.run(s).inner, conn)
+	if st.speaksHTTP2(conn) {
+		st.serveHTTP2(c.run(s).h2, conn)
+	} else {
+		st.serve(c.run(s).server, conn)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/wire/http1wire"
 )
 
 // Connector is the proxy of one address, for one service or for several. Safe
@@ -30,8 +34,9 @@ type Connector struct {
 
 // running is what the connections of a Connector share.
 type running struct {
-	outer, inner *http.Server // for the listener, and inside of tunnels
-	pools        map[*service]*pool
+	server *http1.Server // HTTP/1.1, for the listener and inside of tunnels
+	h2     *http.Server  // HTTP/2 inside of tunnels
+	pools  map[*service]*pool
 	// unmatched is for requests without a service: of clients on this machine,
 	// and of others, which must not reach this machine's own ports.
 	unmatched, foreign *pool
@@ -64,19 +69,30 @@ func (c *Connector) run(s *connector.Session) *running {
 			r.unmatched = newPool(c.env, &guard{proxies: c.env.proxies}, true, s.ConnectTimeout, 0, c.via)
 			r.foreign = newPool(c.env, &guard{proxies: c.env.proxies, noLoopback: true}, true, s.ConnectTimeout, 0, c.via)
 		}
-		r.outer = c.server(s)
-		r.outer.Protocols.SetHTTP1(true)
-		r.inner = c.server(s)
-		r.inner.Protocols.SetHTTP1(true)
-		r.inner.Protocols.SetHTTP2(true)
-		r.inner.Protocols.SetUnencryptedHTTP2(true)
+		for _, p := range append(slices.Collect(maps.Values(r.pools)), r.unmatched, r.foreign) {
+			if p != nil && p.plain != nil {
+				p.plain.Panicked = func(value any) { logPanic(c.log, value) }
+			}
+		}
+		r.server = http1.NewServer()
+		r.server.Handler, r.server.Refused = http.HandlerFunc(c.serve), refused
+		r.server.HeadTimeout = s.HandshakeTimeout
+		r.server.Limits = http1wire.Limits{Bytes: maxHeaderBytes, Lines: maxHeaders}
+		r.h2 = c.h2Server(s)
 		c.running.Store(r)
 	})
 	return c.running.Load()
 }
 
-func (c *Connector) server(s *connector.Session) *http.Server {
-	return &http.Server{
+// refused is for requests that have no one meaning.
+func refused(ctx context.Context, status int, err error) {
+	if st, ok := ctx.Value(stageKey{}).(*stage); ok {
+		st.session.Log.Info("request not served", "status", status, "error", err.Error())
+	}
+}
+
+func (c *Connector) h2Server(s *connector.Session) *http.Server {
+	server := &http.Server{
 		Handler:                      http.HandlerFunc(c.serve),
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            s.HandshakeTimeout,
@@ -92,6 +108,9 @@ func (c *Connector) server(s *connector.Session) *http.Server {
 		// may repeat what a client sent.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	return server
 }
 
 // Drain ends connections that wait for a next request, and the others after
@@ -99,9 +118,9 @@ func (c *Connector) server(s *connector.Session) *http.Server {
 func (c *Connector) Drain() {
 	c.draining.Store(true)
 	if r := c.running.Load(); r != nil {
-		r.outer.SetKeepAlivesEnabled(false)
+		r.server.Drain()
 		// Only Shutdown says goodbye in HTTP/2. It waits for the connections.
-		c.goodbye.Go(func() { _ = r.inner.Shutdown(context.Background()) })
+		c.goodbye.Go(func() { _ = r.h2.Shutdown(context.Background()) })
 	}
 }
 
@@ -109,6 +128,7 @@ func (c *Connector) Drain() {
 func (c *Connector) Close() {
 	c.goodbye.Wait()
 	if r := c.running.Load(); r != nil {
+		r.server.Close()
 		for _, p := range r.pools {
 			p.close()
 		}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,7 +23,7 @@ type exchange struct {
 	stage     *stage
 	w         http.ResponseWriter
 	r         *http.Request
-	rc        *http.ResponseController
+	rc        http.ResponseController
 	began     time.Time
 	ctx       context.Context // of all work on the request
 	trace     watch.Parent    // what the target is told of its trace
@@ -30,8 +32,9 @@ type exchange struct {
 	bound     bound  // zero for requests without a service
 	upgrading string // the protocol that the client wants to change to
 	body      *clientBody
-	informer  *informer
-	answered  bool // the head of the answer was written
+	informer  informer
+	named     string // what has made
+	answered  bool   // the head of the answer was written
 	status    int
 	toClient  int64
 	tls       *tls.ConnectionState // of the connection that the answer came from
@@ -39,11 +42,14 @@ type exchange struct {
 
 // what is the URL without its query, for logs and messages.
 func (x *exchange) what() string {
-	path := x.r.URL.EscapedPath()
-	if path == "" {
-		path = "/"
+	if x.named == "" {
+		path := x.r.URL.EscapedPath()
+		if path == "" {
+			path = "/"
+		}
+		x.named = brieflyQuoted(x.asked.origin.String() + path)
 	}
-	return brieflyQuoted(x.asked.origin.String() + path)
+	return x.named
 }
 
 func brieflyQuoted(text string) string {
@@ -71,6 +77,7 @@ func (x *exchange) tell(p *problem) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Proxy-Status", "secretless; error="+p.kind)
+	h.Set("Content-Length", strconv.Itoa(len(text)+1))
 	x.w.WriteHeader(p.status)
 	n, _ := io.WriteString(x.w, text+"\n")
 	x.toClient += int64(n)
@@ -97,21 +104,19 @@ func (x *exchange) letGo() {
 	_ = x.rc.SetReadDeadline(time.Unix(1, 0))
 }
 
-// outgoing makes the request for the target. Its header is a copy where keep
-// says so, because the request may have to be made once more.
-func (x *exchange) outgoing(ctx context.Context, keep bool) *http.Request {
-	h := x.r.Header
+// outgoing makes the request for the target. Its header is a copy, because the
+// request may have to be made once more. The values are not: nobody changes
+// them in place.
+func (x *exchange) outgoing(ctx context.Context) *http.Request {
+	h := maps.Clone(x.r.Header)
 	x.upgrading = upgradeOf(h)
-	if keep {
-		h = h.Clone()
-	}
 	outgoingHeader(h)
 	x.tellTrace(h)
 	u := *x.r.URL
-	out := &http.Request{
-		Method: x.r.Method, URL: &u, Header: h, ContentLength: x.r.ContentLength,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Trailer: x.announced(),
-	}
+	out := x.r.WithContext(ctx)
+	out.URL, out.Header, out.Trailer, out.Body = &u, h, x.announced(), nil
+	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
+	out.RequestURI, out.RemoteAddr, out.TransferEncoding, out.TLS, out.Close = "", "", nil, nil, false
 	if x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody {
 		if x.body == nil {
 			x.body = &clientBody{from: x.r.Body, left: x.r.ContentLength}
@@ -122,7 +127,7 @@ func (x *exchange) outgoing(ctx context.Context, keep bool) *http.Request {
 		x.body.trailer, x.body.came = out.Trailer, x.r.Trailer
 		out.Body = x.body
 	}
-	return out.WithContext(ctx)
+	return out
 }
 
 // clientBody is the body that a client sends. It remembers whether a failure to

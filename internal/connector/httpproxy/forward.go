@@ -5,13 +5,13 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/textproto"
 	"sync"
 	"time"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/http1"
 	"secretless/internal/secret"
 	watch "secretless/internal/stage"
 )
@@ -34,15 +34,16 @@ func (x *exchange) withCredential() {
 		}
 		defer x.record()
 	}
-	ctx, trace := x.informing()
-	out := x.outgoing(ctx, true)
+	ctx := x.ctx
+	trace := x.informing()
+	out := x.outgoing(ctx)
 	if out.Body != nil && s.redact {
 		out.Header.Del("Range") // could not be asked for again without it
 	}
 	resp, r, err := x.attempt(ctx, out, true)
 	if err == nil && r == nil { // rejected, and there is something better
 		watch.Mark(ctx, watch.Rotation)
-		again := x.outgoing(ctx, true)
+		again := x.outgoing(ctx)
 		if read := resp.sent; read != nil {
 			again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(read)), int64(len(read))
 		}
@@ -69,7 +70,7 @@ func (x *exchange) withCredential() {
 // repeats the credential piece by piece, so that no piece holds all of it; a
 // server may always answer with the whole.
 func (x *exchange) whole(ctx context.Context) *http.Request {
-	out := x.outgoing(ctx, true)
+	out := x.outgoing(ctx)
 	out.Header.Del("Range")
 	out.Header.Del("If-Range")
 	return out
@@ -99,7 +100,7 @@ func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool
 	if x.bound.service.redact {
 		x.informer.hide(r.Hidden())
 	}
-	resp, err := x.connector.running.Load().pools[x.bound.service].send(r, isGRPC(x.r))
+	resp, err := x.connector.running.Load().pools[x.bound.service].send(r, isGRPC(x.r), x.informer.inform())
 	if err != nil {
 		return nil, nil, targetError{err}
 	}
@@ -118,9 +119,9 @@ func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool
 // caller wipes the set.
 func (x *exchange) authenticated(ctx context.Context, out *http.Request) (*auth.Request, *secret.Set, error) {
 	if t := x.stage.session.ConnectTimeout; t > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t)
-		defer cancel()
+		limit := &patience{Context: ctx, until: time.Now().Add(t)}
+		defer limit.stop()
+		ctx = limit
 	}
 	r, set, err := x.authenticateOnce(ctx, out)
 	if connector.KindOf(err) == connector.KindRejected && x.stale(set) {
@@ -187,8 +188,8 @@ func (l *refreshLimit) allow(now time.Time) bool {
 
 // without forwards a request that no service matches.
 func (x *exchange) without() {
-	ctx, trace := x.informing()
-	resp, err := x.connector.stranger(x.stage.session).sendTo(x.asked.origin, x.outgoing(ctx, false), isGRPC(x.r))
+	trace := x.informing()
+	resp, err := x.connector.stranger(x.stage.session).sendTo(x.asked.origin, x.outgoing(x.ctx), isGRPC(x.r), trace.inform())
 	trace.stop()
 	if err != nil {
 		x.failed(targetError{err})
@@ -214,7 +215,7 @@ func (x *exchange) failed(err error) {
 	x.tell(ofCredentials(err))
 }
 
-// informer passes 1xx answers on, from a goroutine of the transport.
+// informer passes 1xx answers on, possibly from a goroutine of the transport.
 type informer struct {
 	x      *exchange
 	mu     sync.Mutex
@@ -222,13 +223,17 @@ type informer struct {
 	hidden []string
 }
 
-func (x *exchange) informing() (context.Context, *informer) {
-	i := &informer{x: x}
-	x.informer = i
-	if !x.r.ProtoAtLeast(1, 1) {
-		return x.ctx, i // HTTP/1.0 does not know them
+func (x *exchange) informing() *informer {
+	x.informer.x = x
+	return &x.informer
+}
+
+// inform is nil for HTTP/1.0, which does not know them.
+func (i *informer) inform() http1.Inform {
+	if !i.x.r.ProtoAtLeast(1, 1) {
+		return nil
 	}
-	return httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{Got1xxResponse: i.pass}), i
+	return i.pass
 }
 
 func (i *informer) pass(code int, header textproto.MIMEHeader) error {

@@ -2,6 +2,7 @@ package httpproxy
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -21,27 +22,31 @@ func (c *Connector) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer st.leave()
-	x := &exchange{connector: c, stage: st, w: w, r: r, rc: http.NewResponseController(w), began: time.Now()}
+	x := &exchange{connector: c, stage: st, w: w, r: r, rc: *http.NewResponseController(w), began: time.Now()}
 	defer x.watch(r.Context())()
 	defer func() {
 		if p := recover(); p != nil {
 			x.panicked(p)
 		}
 	}()
-	st.session.Established()
+	st.established()
 	if c.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
 	x.answer()
 }
 
-func (x *exchange) panicked(p any) {
+func logPanic(log *slog.Logger, p any) {
 	text := fmt.Sprintf("a %T, not shown", p)
 	if err, ok := p.(runtime.Error); ok {
 		text = err.Error()
 	}
+	log.Error("panic contained", "panic", text, "stack", string(debug.Stack()))
+}
+
+func (x *exchange) panicked(p any) {
 	watch.Mark(x.ctx, watch.Panic)
-	x.stage.session.Log.Error("panic contained", "panic", text, "stack", string(debug.Stack()))
+	logPanic(x.stage.session.Log, p)
 	if x.answered {
 		x.abort()
 		return
@@ -51,7 +56,7 @@ func (x *exchange) panicked(p any) {
 
 // answer finds out what is asked, and by whose rules.
 func (x *exchange) answer() {
-	if countHeaders(x.r.Header) > maxHeaders {
+	if x.r.ProtoMajor != 1 && countHeaders(x.r.Header) > maxHeaders {
 		x.tell(refusal(http.StatusRequestHeaderFieldsTooLarge, "the request has more than %d header lines", maxHeaders))
 		return
 	}
@@ -103,7 +108,7 @@ func (x *exchange) origin() (origin.Origin, *problem) {
 	if x.r.URL.Host == "" || x.r.URL.Scheme == "" {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "this is an HTTP proxy, not a web server: name it as the proxy of your program (http_proxy=http://%s) and ask for the URL of the target", database.Clean(x.stage.LocalAddr().String()))
 	}
-	o, err := origin.Parse(x.r.URL.Scheme, x.r.URL.Host)
+	o, err := x.stage.parse(x.r.URL.Scheme, x.r.URL.Host)
 	if err != nil {
 		return o, refusal(http.StatusBadRequest, "the URL's %v", err)
 	}
@@ -116,21 +121,21 @@ func (x *exchange) tunnelled() (origin.Origin, *problem) {
 		return to, refusal(http.StatusMisdirectedRequest, "TLS asked for %s in a tunnel to %s", database.Quote(x.stage.misnamed), to.Authority())
 	}
 	for _, host := range x.r.Header["Host"] { // of HTTP/2, beside :authority
-		if p := agrees(to, to.Scheme(), host); p != nil {
+		if p := x.agrees(to, to.Scheme(), host); p != nil {
 			return to, p
 		}
 	}
 	if x.r.URL.Host != "" && x.r.URL.Scheme != "" {
-		if p := agrees(to, x.r.URL.Scheme, x.r.URL.Host); p != nil {
+		if p := x.agrees(to, x.r.URL.Scheme, x.r.URL.Host); p != nil {
 			return to, p
 		}
 	}
-	return to, agrees(to, to.Scheme(), x.r.Host)
+	return to, x.agrees(to, to.Scheme(), x.r.Host)
 }
 
 // agrees says whether authority is the tunnel's.
-func agrees(to origin.Origin, scheme, authority string) *problem {
-	o, err := origin.Parse(scheme, authority)
+func (x *exchange) agrees(to origin.Origin, scheme, authority string) *problem {
+	o, err := x.stage.parse(scheme, authority)
 	if err != nil {
 		return refusal(http.StatusBadRequest, "the request's %v", err)
 	}

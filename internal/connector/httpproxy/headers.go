@@ -29,7 +29,7 @@ func removeHopByHop(h http.Header) {
 	}
 	for name := range h {
 		// Many servers take _ for -: what was removed must not come as a twin.
-		switch textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-")) {
+		switch dashed(name) {
 		case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
 			"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Http2-Settings":
 			delete(h, name)
@@ -39,6 +39,14 @@ func removeHopByHop(h http.Header) {
 			}
 		}
 	}
+}
+
+// dashed is a header's name with - for _. Names are canonical otherwise.
+func dashed(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name
+	}
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // outgoingHeader makes h, the header of a client's request, one for a target.
@@ -61,8 +69,11 @@ func outgoingHeader(h http.Header) {
 // removeOverrides takes out what makes some servers act on another method or
 // path than the one that the service's rules have looked at.
 func (s *service) removeOverrides(h http.Header) {
+	if len(s.methods)+len(s.paths)+len(s.expressions) == 0 {
+		return
+	}
 	for name := range h {
-		switch textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-")) {
+		switch dashed(name) {
 		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
 			if len(s.methods) > 0 {
 				delete(h, name)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"secretless/internal/secret"
 )
@@ -26,14 +27,38 @@ const (
 
 // hider replaces credentials in what a target answers.
 type hider struct {
-	texts   []string
+	hidden  []string // as they are
+	parts   []string // plain parts of them
+	texts   []string // in all spellings, once they are needed
 	longest int
 	found   bool
+	buf     *[]byte // of the answer's body
 }
 
-func newHider(texts []string) *hider {
-	h := &hider{}
-	for _, t := range texts {
+// done gives back what a body was read into.
+func (h *hider) done() {
+	if h.buf != nil {
+		buffers.Put(h.buf)
+		h.buf = nil
+	}
+}
+
+func newHider(hidden []string) *hider {
+	h := &hider{hidden: hidden, parts: make([]string, 0, 4)}
+	for _, t := range hidden {
+		if part := plainPart(t); !slices.Contains(h.parts, part) {
+			h.parts = append(h.parts, part)
+		}
+	}
+	return h
+}
+
+// prepare makes the spellings.
+func (h *hider) prepare() {
+	if len(h.texts) > 0 {
+		return
+	}
+	for _, t := range h.hidden {
 		h.texts = append(h.texts, spellings(t)...)
 	}
 	// A longer text first: a shorter one may be a part of it.
@@ -42,15 +67,44 @@ func newHider(texts []string) *hider {
 	for _, t := range h.texts {
 		h.longest = max(h.longest, len(t))
 	}
-	return h
+}
+
+// plainPart is the longest part of text that is the same in every spelling.
+// Where an answer does not have that, it has none of them, and finding this out
+// needs no spellings.
+func plainPart(text string) string {
+	best, start := "", 0
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && isPlain(text[i]) {
+			continue
+		}
+		if i-start > len(best) {
+			best = text[start:i]
+		}
+		start = i + 1
+	}
+	return best
+}
+
+// isPlain are the characters that every spelling leaves as they are.
+func isPlain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~'
+}
+
+// mayBeIn is false where text holds no credential.
+func (h *hider) mayBeIn(text string) bool {
+	for _, part := range h.parts {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // spellings are what text becomes in a URL, in JSON as different programs write
-// it, and in HTML. It is called for every request: what has nothing to escape
-// is not escaped to find that out.
+// it, and in HTML.
 func spellings(text string) []string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
-	if strings.Trim(text, plain) == "" {
+	if plainPart(text) == text {
 		return []string{text}
 	}
 	all := []string{text}
@@ -98,11 +152,12 @@ func lowerEscapes(text string) string {
 
 // header replaces in all values and says whether there was something.
 func (h *hider) header(header http.Header) (found bool) {
-	if len(h.texts) == 0 {
-		return false
-	}
 	for _, values := range header {
 		for i, v := range values {
+			if !h.mayBeIn(v) {
+				continue
+			}
+			h.prepare()
 			for _, t := range h.texts {
 				if strings.Contains(v, t) {
 					values[i] = strings.ReplaceAll(values[i], t, secret.Redacted)
@@ -118,7 +173,7 @@ func (h *hider) header(header http.Header) (found bool) {
 // Its length then is what resp says.
 func (h *hider) wrap(method string, resp *http.Response) (body io.Reader, found bool) {
 	body = resp.Body
-	if len(h.texts) == 0 || resp.Body == http.NoBody || method == http.MethodHead || !isText(resp.Header.Get("Content-Type")) {
+	if len(h.hidden) == 0 || resp.Body == http.NoBody || method == http.MethodHead || !isText(resp.Header.Get("Content-Type")) {
 		return body, false
 	}
 	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
@@ -134,9 +189,18 @@ func (h *hider) wrap(method string, resp *http.Response) (body io.Reader, found 
 	if resp.ContentLength < 0 || resp.ContentLength > hideWhole {
 		resp.Header.Del("Content-Length")
 		resp.ContentLength = -1
+		h.prepare()
 		return &hideReader{hider: h, from: body}, false
 	}
-	whole := make([]byte, resp.ContentLength)
+	if h.buf == nil && resp.ContentLength <= copyBuffer {
+		h.buf = buffers.Get().(*[]byte)
+	}
+	var whole []byte
+	if h.buf != nil {
+		whole = (*h.buf)[:resp.ContentLength]
+	} else {
+		whole = make([]byte, resp.ContentLength)
+	}
 	n, err := io.ReadFull(body, whole)
 	whole = h.replaced(whole[:n])
 	if err == nil && !h.found {
@@ -218,6 +282,10 @@ func (r *hideReader) replace(last bool) []byte {
 
 // replaced is text without credentials.
 func (h *hider) replaced(text []byte) []byte {
+	if !h.mayBeIn(unsafe.String(unsafe.SliceData(text), len(text))) {
+		return text
+	}
+	h.prepare()
 	for _, t := range h.texts {
 		if bytes.Contains(text, []byte(t)) {
 			text = bytes.ReplaceAll(text, []byte(t), []byte(secret.Redacted))

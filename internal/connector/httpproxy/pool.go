@@ -5,12 +5,15 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"time"
 
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/http1"
 	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/wire/http1wire"
 )
 
 const (
@@ -18,6 +21,7 @@ const (
 	idleConnTime      = 90 * time.Second
 	continueTime      = 2 * time.Second // a target without 100 Continue gets the body then
 	maxResponseHeader = 256 << 10
+	maxResponseLines  = 4 << 10
 	socketBuffer      = 8 << 10
 	maxTargetFrame    = 64 << 10
 	streamWindow      = 1 << 20
@@ -34,8 +38,9 @@ type pool struct {
 	plainUpstream bool
 	connect       time.Duration
 
-	auto *http.Transport // HTTP/1.1, and HTTP/2 where TLS negotiates it
-	h2c  *http.Transport // HTTP/2 without TLS
+	plain *http1.Targets  // HTTP/1.1 without TLS; nil where it cannot be
+	auto  *http.Transport // HTTP/1.1, and HTTP/2 where TLS negotiates it
+	h2c   *http.Transport // HTTP/2 without TLS
 }
 
 func newPool(env *environment, g *guard, plainUpstream bool, connect, response time.Duration, via string) *pool {
@@ -60,6 +65,13 @@ func newPool(env *environment, g *guard, plainUpstream bool, connect, response t
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
 		},
 	}
+	if http1.Keeps {
+		p.plain = &http1.Targets{
+			Dial: p.dial, ResponseTimeout: response, ContinueTimeout: continueTime,
+			Limits:        http1wire.Limits{Bytes: maxResponseHeader, Lines: maxResponseLines},
+			IdlePerOrigin: idlePerOrigin, IdleTime: idleConnTime,
+		}
+	}
 	p.h2c = p.auto.Clone()
 	p.h2c.Proxy = nil
 	p.h2c.Protocols = new(http.Protocols)
@@ -69,13 +81,19 @@ func newPool(env *environment, g *guard, plainUpstream bool, connect, response t
 
 // send sends r to the origin that it is bound to, wherever its URL may point
 // by now.
-func (p *pool) send(r *auth.Request, h2c bool) (*http.Response, error) {
-	return p.sendTo(r.To(), r.Outgoing(), h2c)
+func (p *pool) send(r *auth.Request, h2c bool, inform http1.Inform) (*http.Response, error) {
+	return p.sendTo(r.To(), r.Outgoing(), h2c, inform)
 }
 
-func (p *pool) sendTo(to origin.Origin, out *http.Request, h2c bool) (*http.Response, error) {
+func (p *pool) sendTo(to origin.Origin, out *http.Request, h2c bool, inform http1.Inform) (*http.Response, error) {
 	out.URL.Scheme, out.URL.Host, out.URL.User = to.Scheme(), to.Authority(), nil
 	out.Host = to.Authority()
+	if p.plain != nil && !h2c && !to.Secure() && (!p.plainUpstream || len(p.env.proxies) == 0) {
+		return p.plain.RoundTrip(to, out, inform)
+	}
+	if inform != nil {
+		out = out.WithContext(httptrace.WithClientTrace(out.Context(), &httptrace.ClientTrace{Got1xxResponse: inform}))
+	}
 	if h2c && !to.Secure() {
 		return p.h2c.RoundTrip(out)
 	}
@@ -103,6 +121,9 @@ func (p *pool) upstream(r *http.Request) (*url.URL, error) {
 }
 
 func (p *pool) close() {
+	if p.plain != nil {
+		p.plain.Close()
+	}
 	p.auto.CloseIdleConnections()
 	p.h2c.CloseIdleConnections()
 }

@@ -1,6 +1,7 @@
 package httpproxy
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strings"
@@ -21,6 +22,7 @@ func (x *exchange) respond(resp *http.Response, hidden []string) {
 		return
 	}
 	hider := newHider(hidden)
+	defer hider.done()
 	removeHopByHop(resp.Header)
 	body, found := hider.wrap(x.r.Method, resp)
 	h := x.w.Header()
@@ -83,6 +85,11 @@ func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
 		if err := x.rc.Flush(); err != nil {
 			return err
 		}
+	}
+	if whole, ok := body.(*bytes.Reader); ok {
+		n, err := whole.WriteTo(x.w)
+		x.toClient += n
+		return err
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)

@@ -21,7 +21,7 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 	}
 	st := newStage(ctx, s.Client, s, origin.Origin{}, nil)
 	stop := context.AfterFunc(ctx, st.interrupt)
-	st.serve(r.outer, st)
+	st.serve(r.server, st)
 	stop()
 	switch {
 	case st.next != nil && ctx.Err() == nil:

@@ -7,11 +7,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/connector/httpproxy/http1"
 	"secretless/internal/connector/httpproxy/origin"
 )
 
@@ -32,7 +35,9 @@ type stage struct {
 	// misnamed is set where the client's TLS asked for another name than the
 	// tunnel's.
 	misnamed string
-	ahead    []byte // to be read before anything else; of the reading goroutine
+	told     atomic.Bool            // the broker, that the connection is in use
+	parsed   atomic.Pointer[parsed] // the last
+	ahead    []byte                 // to be read before anything else; of the reading goroutine
 	next     func() error
 
 	mu       sync.Mutex
@@ -52,6 +57,25 @@ func newStage(ctx context.Context, conn net.Conn, s *connector.Session, tunnel o
 	st := &stage{Conn: conn, session: s, ctx: ctx, tunnel: tunnel, ahead: ahead, done: make(chan struct{})}
 	st.idle = sync.NewCond(&st.mu)
 	return st
+}
+
+// parsed is an origin as a client has written it: most clients ask for the same
+// one again and again.
+type parsed struct {
+	scheme, authority string
+	origin            origin.Origin
+}
+
+// parse is origin.Parse.
+func (st *stage) parse(scheme, authority string) (origin.Origin, error) {
+	if p := st.parsed.Load(); p != nil && p.scheme == scheme && p.authority == authority {
+		return p.origin, nil
+	}
+	o, err := origin.Parse(scheme, authority)
+	if err == nil {
+		st.parsed.Store(&parsed{strings.Clone(scheme), strings.Clone(authority), o})
+	}
+	return o, err
 }
 
 // stageOf finds the stage of a server's connection.
@@ -77,9 +101,54 @@ func (st *stage) connContext(ctx context.Context) context.Context {
 }
 
 // serve runs server on conn, which is the stage or TLS on it, until the client
-// or the server ends it or the connection goes another way, and until every
-// request is done.
-func (st *stage) serve(server *http.Server, conn net.Conn) {
+// or the server ends it or the connection goes another way.
+func (st *stage) serve(server *http1.Server, conn net.Conn) {
+	ctx := st.connContext(context.Background())
+	defer st.cancelRequests()
+	server.Serve(ctx, conn)
+}
+
+func (st *stage) cancelRequests() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.next == nil {
+		st.cancel()
+	}
+}
+
+// speaksHTTP2 says whether the client inside of a tunnel uses HTTP/2: it has
+// agreed to it by TLS, or without TLS begins with its preface, which is then
+// read ahead.
+func (st *stage) speaksHTTP2(conn net.Conn) bool {
+	if upgraded, ok := conn.(*tls.Conn); ok {
+		return upgraded.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	const preface = "PRI * HTTP/2.0"
+	if t := st.session.HandshakeTimeout; t > 0 {
+		_ = st.SetReadDeadline(time.Now().Add(t))
+		defer func() { _ = st.SetReadDeadline(time.Time{}) }()
+	}
+	for {
+		n := min(len(st.ahead), len(preface))
+		if string(st.ahead[:n]) != preface[:n] {
+			return false
+		}
+		if n == len(preface) {
+			return true
+		}
+		have := st.ahead
+		st.ahead = nil
+		b := make([]byte, len(preface)-n)
+		got, err := st.Read(b)
+		st.ahead = append(have, b[:got]...)
+		if err != nil {
+			return false // whoever reads on finds it, too
+		}
+	}
+}
+
+// serveHTTP2 runs server on conn until every request is done.
+func (st *stage) serveHTTP2(server *http.Server, conn net.Conn) {
 	_ = server.Serve(&once{st, conn})
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -117,6 +186,13 @@ func (st *stage) enter() bool {
 	st.asked = true
 	st.working++
 	return true
+}
+
+// established tells the broker once that there are requests.
+func (st *stage) established() {
+	if !st.told.Swap(true) {
+		st.session.Established()
+	}
 }
 
 func (st *stage) leave() {

@@ -105,11 +105,34 @@ func (r *Request) SetOpenHeader(name, value string) error {
 func (r *Request) RemoveHeader(name string) {
 	for _, h := range []http.Header{r.out.Header, r.out.Trailer} {
 		for have := range h {
-			if fold(have) == fold(name) {
+			if sameFolded(have, name) {
 				delete(h, have)
 			}
 		}
 	}
+}
+
+// sameFolded says whether fold makes the same of both.
+func sameFolded(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldByte(a[i]) != foldByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldByte(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == '_':
+		return '-'
+	}
+	return c
 }
 
 // fold is what servers that turn headers into variables make of a name.
@@ -128,6 +151,9 @@ func forbidden(name string) bool {
 // Hide notes texts that the client must not see in a response. Texts shorter
 // than eight bytes are not looked for: they would be found everywhere.
 func (r *Request) Hide(texts ...string) {
+	if r.hidden == nil {
+		r.hidden = make([]string, 0, 4)
+	}
 	for _, t := range texts {
 		if len(t) >= shortestHidden && !slices.Contains(r.hidden, t) {
 			r.hidden = append(r.hidden, strings.Clone(t))

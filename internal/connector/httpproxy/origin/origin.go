@@ -18,6 +18,7 @@ import (
 type Origin struct {
 	scheme, host string
 	port         uint16
+	authority    string // of the others
 }
 
 // Parse normalises the scheme and authority of a URL, as they stand in a
@@ -41,6 +42,7 @@ func Parse(scheme, authority string) (Origin, error) {
 			return Origin{}, fmt.Errorf("%s: %w", show(authority), err)
 		}
 	}
+	o.authority = o.makeAuthority()
 	return o, nil
 }
 
@@ -109,12 +111,21 @@ func (o Origin) IP() (netip.Addr, bool) {
 }
 
 // Address is host:port for package net.
-func (o Origin) Address() string { return net.JoinHostPort(o.host, strconv.Itoa(int(o.port))) }
+func (o Origin) Address() string {
+	if o.port != defaultPort(o.scheme) {
+		return o.authority
+	}
+	return o.address()
+}
+
+func (o Origin) address() string { return net.JoinHostPort(o.host, strconv.Itoa(int(o.port))) }
 
 // Authority is host[:port] as a Host header has it: without a default port.
-func (o Origin) Authority() string {
+func (o Origin) Authority() string { return o.authority }
+
+func (o Origin) makeAuthority() string {
 	if o.port != defaultPort(o.scheme) {
-		return o.Address()
+		return o.address()
 	}
 	if strings.Contains(o.host, ":") {
 		return "[" + o.host + "]"
@@ -131,6 +142,7 @@ func (o Origin) WithScheme(scheme string) Origin {
 		o.port = defaultPort(scheme)
 	}
 	o.scheme = scheme
+	o.authority = o.makeAuthority()
 	return o
 }
 

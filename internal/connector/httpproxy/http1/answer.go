@@ -1,0 +1,309 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"secretless/internal/wire/http1wire"
+)
+
+// answer is the http.ResponseWriter of a connection. What is written waits in
+// out until there is enough of it, Flush is called, or the answer is whole.
+type answer struct {
+	c      *conn
+	header http.Header
+	out    []byte
+	names  []string
+
+	wrote    bool
+	bodyless bool
+	chunked  bool
+	closes   bool
+	length   int64 // -1 where it is not known
+	written  int64
+	trailers []string
+	err      error // of writing
+
+	mu       sync.Mutex // between heads and 100 Continue
+	begun    bool       // guarded by mu: the last head, or 100 Continue, is out
+	deadline bool       // a write deadline was set
+}
+
+const (
+	outKept  = 16 << 10 // between two answers
+	outLarge = 48 << 10 // before it is sent
+)
+
+func noDeadline() time.Time { return time.Time{} }
+
+func (a *answer) begin() {
+	clear(a.header)
+	a.wrote, a.bodyless, a.chunked, a.closes, a.length, a.written = false, false, false, false, -1, 0
+	a.trailers, a.err, a.begun = a.trailers[:0], nil, false
+	a.out = a.out[:0]
+}
+
+// Header is the header of the next head.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader writes a head: any number with 1xx, then one other.
+func (a *answer) WriteHeader(code int) {
+	if a.wrote {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if code < 200 && code != http.StatusSwitchingProtocols {
+		a.inform(code)
+		return
+	}
+	a.wrote, a.begun = true, true
+	a.decide(code)
+	start := len(a.out)
+	a.out = appendStatus(a.out, a.c.head.Minor, code)
+	var err error
+	if a.out, a.names, err = http1wire.AppendFields(a.out, a.header, a.names, isOurs); err != nil {
+		a.out, a.err = a.out[:start], err
+		return
+	}
+	if _, dated := a.header["Date"]; !dated {
+		a.out = http1wire.AppendField(a.out, "Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	switch {
+	case a.chunked:
+		a.out = append(a.out, "Transfer-Encoding: chunked\r\n"...)
+	case a.length >= 0:
+		a.out = http1wire.AppendLength(a.out, a.length)
+	}
+	switch {
+	case a.closes:
+		a.out = append(a.out, "Connection: close\r\n"...)
+	case a.c.head.Minor == 0:
+		a.out = append(a.out, "Connection: keep-alive\r\n"...)
+	}
+	a.out = append(a.out, "\r\n"...)
+}
+
+// decide settles how the body ends.
+func (a *answer) decide(code int) {
+	a.closes = a.c.head.Close || strings.EqualFold(a.header.Get("Connection"), "close") || a.c.server.draining.Load()
+	a.bodyless = code == http.StatusNoContent || code == http.StatusNotModified || a.c.head.Method == http.MethodHead
+	if text := a.header["Content-Length"]; len(text) == 1 {
+		if n, err := strconv.ParseInt(text[0], 10, 64); err == nil && n >= 0 {
+			a.length = n
+		}
+	}
+	if code == http.StatusNoContent || code == http.StatusNotModified {
+		a.length = -1
+		return
+	}
+	for _, list := range a.header["Trailer"] {
+		for name := range strings.SplitSeq(list, ",") {
+			a.trailers = append(a.trailers, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	switch {
+	case a.length >= 0, a.bodyless:
+	case a.c.head.Minor == 1:
+		a.chunked = true
+	default:
+		a.closes = true // HTTP/1.0 has no other way to end it
+	}
+}
+
+// isOurs names what the head says by itself.
+func isOurs(name string) bool {
+	switch name {
+	case "Connection", "Transfer-Encoding", "Content-Length":
+		return true
+	}
+	return strings.HasPrefix(name, http.TrailerPrefix)
+}
+
+func appendStatus(b []byte, minor, code int) []byte {
+	b = append(b, "HTTP/1."...)
+	b = append(b, '0'+byte(minor), ' ')
+	b = strconv.AppendInt(b, int64(code), 10)
+	b = append(b, ' ')
+	return append(append(b, http.StatusText(code)...), "\r\n"...)
+}
+
+// inform passes an interim answer on at once.
+func (a *answer) inform(code int) {
+	if code == http.StatusContinue {
+		if a.begun || a.c.body == nil {
+			return
+		}
+		a.begun = true
+	}
+	a.out = appendStatus(a.out, 1, code)
+	out, names, err := http1wire.AppendFields(a.out, a.header, a.names, isOurs)
+	if err != nil {
+		a.out = a.out[:0]
+		return
+	}
+	a.out, a.names = append(out, "\r\n"...), names
+	a.send()
+}
+
+// sayContinue lets a client that waits send its body.
+func (a *answer) sayContinue() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begun {
+		return
+	}
+	a.begun = true
+	_, _ = io.WriteString(a.c.nc, "HTTP/1.1 100 Continue\r\n\r\n")
+}
+
+// Write adds to the body.
+func (a *answer) Write(p []byte) (int, error) {
+	if !a.wrote {
+		a.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case a.err != nil:
+		return 0, a.err
+	case a.bodyless:
+		return len(p), nil
+	case a.length >= 0 && a.written+int64(len(p)) > a.length:
+		return 0, http.ErrContentLength
+	}
+	a.written += int64(len(p))
+	if a.chunked {
+		a.out = http1wire.AppendChunk(a.out, p)
+	} else if len(a.out)+len(p) <= outLarge {
+		a.out = append(a.out, p...)
+	} else {
+		a.send()
+		if a.err == nil {
+			_, a.err = a.c.nc.Write(p)
+		}
+	}
+	if len(a.out) >= outLarge {
+		a.send()
+	}
+	return len(p), a.err
+}
+
+func (a *answer) send() {
+	if a.err == nil && len(a.out) > 0 {
+		_, a.err = a.c.nc.Write(a.out)
+	}
+	a.out = a.out[:0]
+}
+
+// FlushError sends what is there.
+func (a *answer) FlushError() error {
+	if !a.wrote {
+		a.WriteHeader(http.StatusOK)
+	}
+	a.send()
+	return a.err
+}
+
+// end completes the answer, and says whether the connection can go on.
+func (a *answer) end() bool {
+	if !a.wrote {
+		a.header["Content-Length"] = []string{"0"}
+		a.WriteHeader(http.StatusOK)
+	}
+	if a.deadline {
+		a.send() // fails, unless it is another deadline
+		return false
+	}
+	if a.chunked && !a.bodyless {
+		a.appendTrailers()
+	}
+	a.send()
+	if cap(a.out) > outKept {
+		a.out = nil // an idle connection should not hold much
+	}
+	short := a.length > a.written && !a.bodyless
+	return a.err == nil && !short && !a.closes
+}
+
+func (a *answer) appendTrailers() {
+	a.out = append(a.out, "0\r\n"...)
+	t := http.Header{}
+	for _, name := range a.trailers {
+		if values, ok := a.header[name]; ok {
+			t[name] = values
+		}
+	}
+	for name, values := range a.header {
+		if late, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			t[http.CanonicalHeaderKey(late)] = values
+		}
+	}
+	if out, _, err := http1wire.AppendFields(a.out, t, nil, isOurs); err == nil {
+		a.out = out
+	}
+	a.out = append(a.out, "\r\n"...)
+}
+
+// refuse answers a request that has no meaning.
+func (a *answer) refuse(status int, err error) {
+	a.c.head.Minor = 1
+	text := "secretless: the request is not passed on: " + refusalText(status, err) + "\n"
+	a.out = appendStatus(a.out[:0], 1, status)
+	for _, field := range [][2]string{
+		{"Content-Type", "text/plain; charset=utf-8"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Proxy-Status", "secretless; error=http_request_error"},
+		{"Date", time.Now().UTC().Format(http.TimeFormat)},
+		{"Connection", "close"},
+		{"Content-Length", strconv.Itoa(len(text))},
+	} {
+		a.out = http1wire.AppendField(a.out, field[0], field[1])
+	}
+	a.out = append(append(a.out, "\r\n"...), text...)
+	a.err = nil
+	a.send()
+}
+
+func refusalText(status int, err error) string {
+	if status == http.StatusRequestHeaderFieldsTooLarge {
+		return "its head is too large"
+	}
+	return err.Error()
+}
+
+// SetReadDeadline bounds reading the request's body.
+func (a *answer) SetReadDeadline(t time.Time) error { return a.c.nc.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds writing the answer. One that has it is not followed
+// by another.
+func (a *answer) SetWriteDeadline(t time.Time) error {
+	a.deadline = true
+	return a.c.nc.SetWriteDeadline(t)
+}
+
+// EnableFullDuplex does nothing: an answer may always begin early.
+func (a *answer) EnableFullDuplex() error { return nil }
+
+var errAnswered = errors.New("the answer has begun")
+
+// Hijack takes the connection over.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if a.wrote {
+		return nil, nil, errAnswered
+	}
+	a.c.unwatch()
+	a.c.hijacked = true
+	ahead := append([]byte(nil), a.c.in.Bytes()...)
+	a.c.in.Skip(len(ahead))
+	in := bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(ahead)), a.c.nc), max(len(ahead), 16))
+	if _, err := in.Peek(len(ahead)); err != nil {
+		return nil, nil, err
+	}
+	return a.c.nc, bufio.NewReadWriter(in, bufio.NewWriter(a.c.nc)), nil
+}

@@ -1,0 +1,106 @@
+package http1
+
+import (
+	"io"
+	"net/http"
+	"sync"
+
+	"secretless/internal/wire/http1wire"
+)
+
+// body is that of a client's request.
+type body struct {
+	c *conn
+
+	mu     sync.Mutex // guards what follows; held while it is read
+	left   int64      // negative for chunks
+	chunks http1wire.Chunks
+	owed   bool  // the client waits for 100 Continue
+	err    error // io.EOF at the end
+}
+
+func newBody(c *conn, owed bool) *body {
+	b := &body{c: c, left: c.head.Length, owed: owed}
+	if b.left < 0 {
+		b.chunks.Reset(c.in)
+	}
+	return b
+}
+
+// Read reads what the client sends.
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.owed && b.c.in.Len() == 0 {
+		b.c.answer.sayContinue()
+	}
+	b.owed = false
+	n, err := b.read(p)
+	if err == io.EOF {
+		b.trailers()
+		b.c.mu.Lock()
+		b.c.silent = true
+		b.c.mu.Unlock()
+	}
+	b.err = err
+	return n, err
+}
+
+func (b *body) read(p []byte) (int, error) {
+	if b.left < 0 {
+		n, err := b.chunks.Read(p)
+		if err == nil && b.chunks.Ended() {
+			err = io.EOF
+		}
+		return n, err
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.c.in.Read(p)
+	switch b.left -= int64(n); {
+	case b.left == 0:
+		return n, io.EOF
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// trailers adds those that have come to the announced ones.
+func (b *body) trailers() {
+	for name, values := range b.chunks.Trailer() {
+		if b.c.r.Trailer != nil {
+			b.c.r.Trailer[name] = values
+		}
+	}
+}
+
+// Close does nothing: the connection ends the body.
+func (b *body) Close() error { return nil }
+
+// end makes sure that nobody reads any more, and says whether the connection is
+// where the next request begins.
+func (b *body) end() bool {
+	if b == nil {
+		return true
+	}
+	if !b.mu.TryLock() {
+		_ = b.c.nc.SetReadDeadline(past()) // wakes the reader
+		b.mu.Lock()
+	}
+	defer b.mu.Unlock()
+	whole := b.err == io.EOF
+	if b.err == nil && !b.owed && b.left > 0 && b.left <= int64(b.c.in.Len()) {
+		b.c.in.Skip(int(b.left)) // all there, and nobody wanted it
+		whole = true
+	}
+	b.err = http.ErrBodyReadAfterClose
+	if whole {
+		_ = b.c.nc.SetReadDeadline(noDeadline())
+	}
+	return whole
+}

@@ -1,0 +1,158 @@
+package http1
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/wire/http1wire"
+)
+
+// targetConn is one connection to a target, of one request at a time.
+type targetConn struct {
+	nc    net.Conn
+	raw   syscall.RawConn // nil where there is none
+	in    *http1wire.Input
+	out   []byte
+	names []string
+	used  bool      // it has answered a request
+	since time.Time // when it became idle
+
+	probe     func(fd uintptr) bool
+	probed    bool
+	interrupt func()
+
+	mu      sync.Mutex
+	until   time.Time // the read deadline; zero is none
+	stopped bool      // by interrupt: deadlines stay in the past
+}
+
+func newTargetConn(nc net.Conn) *targetConn {
+	c := &targetConn{nc: nc, in: http1wire.NewInput(nc, nil)}
+	if s, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn()
+	}
+	c.probe = func(fd uintptr) bool {
+		c.probed = isQuiet(fd)
+		return true
+	}
+	c.interrupt = func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stopped = true
+		_ = c.nc.SetDeadline(past())
+	}
+	return c
+}
+
+// quiet says whether the connection is open and nothing has come on it: what
+// comes while nothing was asked is no answer to what will be asked.
+func (c *targetConn) quiet() bool {
+	if c.raw == nil {
+		return false
+	}
+	c.probed = false
+	return c.raw.Read(c.probe) == nil && c.probed
+}
+
+func (c *targetConn) close() { _ = c.nc.Close() }
+
+// arm bounds reads to limit from now. It sets a deadline only where the last
+// one is too early, with something on top, because setting it costs as much as
+// parsing a head.
+func (c *targetConn) arm(limit time.Duration, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	if limit <= 0 {
+		c.set(time.Time{})
+	} else if c.until.Sub(now) < limit {
+		c.set(now.Add(limit + limit/8))
+	}
+}
+
+// exactly bounds reads to limit from now.
+func (c *targetConn) exactly(limit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.set(time.Now().Add(limit))
+	}
+}
+
+// disarm lets reads take as long as they do.
+func (c *targetConn) disarm() { c.arm(0, time.Time{}) }
+
+func (c *targetConn) set(until time.Time) {
+	if until.Equal(c.until) {
+		return
+	}
+	c.until = until
+	_ = c.nc.SetReadDeadline(until)
+}
+
+// appendHead writes the head of out.
+func (c *targetConn) appendHead(to origin.Origin, out *http.Request) error {
+	b := append(append(c.out[:0], out.Method...), ' ')
+	path := out.URL.RequestURI()
+	if !http1wire.IsToken(out.Method) || !http1wire.IsValue(path) || strings.ContainsAny(path, " \t") {
+		return http1wire.ErrUnwritable
+	}
+	b = append(append(b, path...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, to.Authority()...), "\r\n"...)
+	switch {
+	case hasBody(out) && out.ContentLength >= 0:
+		b = http1wire.AppendLength(b, out.ContentLength)
+	case hasBody(out):
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case takesBody(out.Method):
+		b = http1wire.AppendLength(b, 0)
+	}
+	if len(out.Trailer) > 0 {
+		names := make([]string, 0, len(out.Trailer))
+		for name := range out.Trailer {
+			names = append(names, name)
+		}
+		b = http1wire.AppendField(b, "Trailer", strings.Join(names, ", "))
+	}
+	var err error
+	if b, c.names, err = http1wire.AppendFields(b, out.Header, c.names, framesRequest); err == nil {
+		b = append(b, "\r\n"...)
+	}
+	c.out = b
+	return err
+}
+
+func hasBody(out *http.Request) bool {
+	return out.Body != nil && out.Body != http.NoBody && out.ContentLength != 0
+}
+
+// takesBody are methods for which a missing body is worth saying.
+func takesBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+// framesRequest names what appendHead writes by itself.
+func framesRequest(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return false
+}
+
+// send writes what is in out, and wipes it: it may hold a credential.
+func (c *targetConn) send() error {
+	_, err := c.nc.Write(c.out)
+	clear(c.out)
+	if c.out = c.out[:0]; cap(c.out) > outLarge {
+		c.out = nil
+	}
+	return err
+}

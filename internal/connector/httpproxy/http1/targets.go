@@ -1,0 +1,171 @@
+package http1
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/textproto"
+	"sync"
+	"time"
+
+	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/wire/http1wire"
+)
+
+// Targets sends requests to targets that are reached without TLS, and keeps the
+// connections. Its fields are set before it is used. Safe for concurrent use.
+type Targets struct {
+	// Dial connects; it bounds that itself.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// ResponseTimeout bounds the wait for the head of an answer once the
+	// request has been sent; up to an eighth of it is added. Zero is no bound.
+	ResponseTimeout time.Duration
+	// ContinueTimeout is how long a target may take for 100 Continue before it
+	// gets the body anyway.
+	ContinueTimeout time.Duration
+	// Limits bound the head of an answer.
+	Limits http1wire.Limits
+	// Panicked hears of panics of who reads a request's body, which end that
+	// request alone; it may be nil.
+	Panicked func(value any)
+	// IdlePerOrigin and IdleTime bound the connections that are kept.
+	IdlePerOrigin int
+	IdleTime      time.Duration
+
+	mu      sync.Mutex // guards what follows
+	idle    map[origin.Origin][]*targetConn
+	closed  bool
+	sweeper *time.Timer // set while connections are kept
+
+	uploads sync.WaitGroup
+	headers sync.Pool // *http.Header, of answers whose bodies are closed
+}
+
+// Inform is called with the interim answers (1xx) of a target, from the
+// goroutine that waits for the last one.
+type Inform func(code int, header textproto.MIMEHeader) error
+
+// RoundTrip sends out to the origin, whatever its URL and Host say, and returns
+// the answer, whose Body must be closed; its Header is not to be used after that. What is sent is out's method, path and
+// query, header, body and trailer. Everything that it writes of the header is
+// wiped from its buffers at once.
+func (t *Targets) RoundTrip(to origin.Origin, out *http.Request, inform Inform) (*http.Response, error) {
+	for {
+		c, err := t.get(out.Context(), to)
+		if err != nil {
+			return nil, err
+		}
+		x := &trip{targets: t, c: c, to: to, out: out, inform: inform}
+		resp, err := x.run()
+		if err == nil || !x.again() {
+			return resp, err
+		}
+	}
+}
+
+// header returns an empty header.
+func (t *Targets) header() *http.Header {
+	if h, ok := t.headers.Get().(*http.Header); ok {
+		return h
+	}
+	return &http.Header{}
+}
+
+// get returns a kept connection that still seems to be one, or a new one.
+func (t *Targets) get(ctx context.Context, to origin.Origin) (*targetConn, error) {
+	for {
+		c := t.take(to)
+		if c == nil {
+			break
+		}
+		if c.quiet() {
+			return c, nil
+		}
+		c.close()
+	}
+	nc, err := t.Dial(ctx, "tcp", to.Address())
+	if err != nil {
+		return nil, err
+	}
+	return newTargetConn(nc), nil
+}
+
+func (t *Targets) take(to origin.Origin) *targetConn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kept := t.idle[to]
+	if len(kept) == 0 {
+		return nil
+	}
+	c := kept[len(kept)-1] // the one that is the least likely to be dead
+	kept[len(kept)-1] = nil
+	t.idle[to] = kept[:len(kept)-1]
+	return c
+}
+
+// put keeps c for the next request.
+func (t *Targets) put(to origin.Origin, c *targetConn, now time.Time) {
+	c.used, c.since = true, now
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || len(t.idle[to]) >= t.IdlePerOrigin {
+		c.close()
+		return
+	}
+	if t.idle == nil {
+		t.idle = map[origin.Origin][]*targetConn{}
+	}
+	t.idle[to] = append(t.idle[to], c)
+	if t.sweeper == nil {
+		t.sweeper = time.AfterFunc(t.sweepEvery(), t.sweep)
+	}
+}
+
+func (t *Targets) sweepEvery() time.Duration { return max(t.IdleTime/6, time.Second) }
+
+// sweep closes what was idle for too long, and what the target has closed.
+func (t *Targets) sweep() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sweeper = nil
+	if t.closed {
+		return
+	}
+	old := time.Now().Add(-t.IdleTime)
+	for to, kept := range t.idle {
+		left := kept[:0]
+		for _, c := range kept {
+			if c.since.Before(old) || !c.quiet() {
+				c.close()
+				continue
+			}
+			left = append(left, c)
+		}
+		clear(kept[len(left):])
+		if t.idle[to] = left; len(left) == 0 {
+			delete(t.idle, to)
+		}
+	}
+	if len(t.idle) > 0 {
+		t.sweeper = time.AfterFunc(t.sweepEvery(), t.sweep)
+	}
+}
+
+// Close closes the connections that are idle, from now on every one that
+// becomes idle, and waits for bodies that are still being sent: their requests
+// have been answered or have failed.
+func (t *Targets) Close() {
+	t.mu.Lock()
+	t.closed = true
+	for _, kept := range t.idle {
+		for _, c := range kept {
+			c.close()
+		}
+	}
+	t.idle = nil
+	if t.sweeper != nil {
+		t.sweeper.Stop()
+	}
+	t.mu.Unlock()
+	t.uploads.Wait()
+}

@@ -1,0 +1,264 @@
+package http1
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/wire/http1wire"
+)
+
+// trip is one request on a connection, and its answer's body.
+type trip struct {
+	targets *Targets
+	c       *targetConn
+	to      origin.Origin
+	out     *http.Request
+	inform  Inform
+
+	aborter *aborter
+	unwatch func() bool // where there is no aborter
+	head    http1wire.Response
+	resp    http.Response
+	left    int64
+	chunks  http1wire.Chunks
+	heard   bool // something of an answer has come
+	done    bool // the connection is somebody else's, or closed
+	err     error
+	closed  bool
+	header  *http.Header // of the answer, to be used again
+
+	sending  bool          // there is a body
+	uploaded chan struct{} // closed when upload has ended; nil before it begins
+
+	mu     sync.Mutex // guards what follows
+	sent   bool       // the whole body went out
+	over   bool       // the head of the answer has come
+	failed error      // of reading the client's body
+}
+
+// maxInterim bounds the interim answers to one request.
+const maxInterim = 64
+
+var errTooMany = errors.New("too many interim answers")
+
+// run sends the request and waits for the head of its answer.
+func (x *trip) run() (*http.Response, error) {
+	x.sending = hasBody(x.out)
+	if err := x.c.appendHead(x.to, x.out); err != nil {
+		x.drop()
+		return nil, err
+	}
+	x.aborter, x.unwatch = whenEnded(x.out.Context(), x.c.interrupt)
+	if err := x.exchange(); err != nil {
+		x.drop()
+		return nil, x.why(err)
+	}
+	x.answer()
+	return &x.resp, nil
+}
+
+// why prefers the reason for which the connection was given up.
+func (x *trip) why(err error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed != nil {
+		return fmt.Errorf("reading the request's body: %w", x.failed)
+	}
+	if ended := x.out.Context().Err(); ended != nil {
+		return ended
+	}
+	return err
+}
+
+func (x *trip) exchange() error {
+	if err := x.c.send(); err != nil {
+		return err
+	}
+	if x.sending {
+		if err := x.startBody(); err != nil {
+			return err
+		}
+	} else {
+		x.c.arm(x.targets.ResponseTimeout, time.Now())
+	}
+	for range maxInterim {
+		if x.head.Code != 0 { // startBody has read it
+			return nil
+		}
+		if err := x.readHead(); err != nil {
+			return err
+		}
+	}
+	return errTooMany
+}
+
+// startBody sends the body in a goroutine of its own, because the target may
+// answer before it has all of it. Where the client waits to be asked, so does
+// it.
+func (x *trip) startBody() error {
+	if strings.EqualFold(x.out.Header.Get("Expect"), "100-continue") {
+		x.c.exactly(x.targets.ContinueTimeout)
+		for code := 0; code != http.StatusContinue; {
+			err := x.readInterim(&code)
+			switch {
+			case errors.Is(err, os.ErrDeadlineExceeded) && x.out.Context().Err() == nil:
+				code = http.StatusContinue
+			case err != nil:
+				return err
+			case x.head.Code != 0:
+				return nil // it does not want the body
+			}
+		}
+	}
+	x.c.disarm()
+	x.uploaded = make(chan struct{})
+	x.targets.uploads.Go(x.upload)
+	return nil
+}
+
+// readHead reads one head; interim ones are passed on, and leave no code.
+func (x *trip) readHead() error {
+	var interim int
+	return x.readInterim(&interim)
+}
+
+func (x *trip) readInterim(interim *int) error {
+	n, err := http1wire.Head(x.c.in, x.targets.Limits, http1wire.BeginsAnswer)
+	x.heard = x.heard || x.c.in.Len() > 0
+	if err != nil {
+		if err == io.EOF && x.heard {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	x.header = x.targets.header()
+	x.head.Header = *x.header
+	err = x.head.Parse(x.c.in.Bytes()[:n], x.out.Method, x.targets.Limits)
+	x.c.in.Skip(n)
+	if err != nil {
+		x.head.Code = 0
+		return err
+	}
+	if x.head.Code >= 200 || x.head.Code == http.StatusSwitchingProtocols {
+		return nil
+	}
+	*interim, x.head.Code = x.head.Code, 0
+	if x.inform != nil {
+		return x.inform(*interim, textproto.MIMEHeader(x.head.Header))
+	}
+	return nil
+}
+
+// answer makes the http.Response of the head.
+func (x *trip) answer() {
+	h := &x.head
+	x.resp = http.Response{
+		StatusCode: h.Code, Status: h.Reason, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: h.Minor,
+		Header: h.Header, ContentLength: h.Length, Trailer: h.Trailer, Close: h.Close, Request: x.out,
+	}
+	if h.Length < 0 {
+		x.resp.ContentLength = -1
+	}
+	x.left = h.Length
+	x.mu.Lock()
+	x.over = true
+	x.mu.Unlock()
+	switch {
+	case h.Code == http.StatusSwitchingProtocols:
+		x.done = true
+		x.stopWatching()
+		x.c.disarm()
+		x.resp.Body = &switched{x.c}
+	case h.Length == 0 && x.bodySent():
+		x.err = io.EOF
+		x.release()
+		x.resp.Body = x
+	case h.Length == 0:
+		x.err = io.EOF
+		x.resp.Body = x // Close gives up what is still being sent
+	default:
+		if h.Length < 0 || h.Length > int64(x.c.in.Len()) {
+			x.c.disarm()
+		}
+		if h.Length == -1 {
+			x.chunks.Reset(x.c.in)
+		}
+		x.resp.Body = x
+	}
+}
+
+// again says whether a request that has failed may be sent once more: it was
+// sent on a connection that the target may have been closing, none of it was
+// answered, and it does not hurt twice.
+func (x *trip) again() bool {
+	if !x.c.used || x.heard || x.sending || x.out.Context().Err() != nil {
+		return false
+	}
+	switch x.out.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// stopWatching says whether the connection was not interrupted.
+func (x *trip) stopWatching() bool {
+	switch {
+	case x.aborter != nil:
+		return x.aborter.clear()
+	case x.unwatch != nil:
+		return x.unwatch()
+	}
+	return true
+}
+
+// drop gives the connection up.
+func (x *trip) drop() {
+	if !x.done {
+		x.done = true
+		x.stopWatching()
+		x.c.close()
+	}
+}
+
+// release keeps the connection where both messages on it are over.
+func (x *trip) release() {
+	if x.done {
+		return
+	}
+	x.done = true
+	if !x.stopWatching() || x.head.Close || x.head.Length == http1wire.UntilClose || !x.bodySent() || x.c.in.Len() > 0 {
+		x.c.close()
+		return
+	}
+	x.c.in.Shrink()
+	x.targets.put(x.to, x.c, time.Now())
+}
+
+// switched is a connection that speaks something else from now on.
+type switched struct{ c *targetConn }
+
+// Read reads what came behind the answer first.
+func (s *switched) Read(p []byte) (int, error) { return s.c.in.Read(p) }
+
+// Write writes to the target.
+func (s *switched) Write(p []byte) (int, error) { return s.c.nc.Write(p) }
+
+// Close closes the connection.
+func (s *switched) Close() error { return s.c.nc.Close() }
+
+// CloseWrite ends what is sent to the target.
+func (s *switched) CloseWrite() error {
+	if half, ok := s.c.nc.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
