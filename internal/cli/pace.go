@@ -38,7 +38,8 @@ func (p *pacer) follow() {
 	// and alive.
 	type sentinel struct{ _ *byte }
 	runtime.AddCleanup(new(sentinel), func(p *pacer) {
-		if p.collected(time.Now(), readMetric("/gc/cycles/automatic:gc-cycles"), readMetric("/gc/heap/live:bytes")) {
+		live := readMetric("/gc/heap/live:bytes") + readMetric("/gc/scan/stack:bytes") + readMetric("/gc/scan/globals:bytes")
+		if p.collected(time.Now(), readMetric("/gc/cycles/automatic:gc-cycles"), live) {
 			p.follow()
 		}
 	}, p)
@@ -46,7 +47,10 @@ func (p *pacer) follow() {
 
 // collected notes that a collection has ended, and says whether to go on. One
 // that was asked for, to give memory back, does not raise cycles and says
-// nothing about what is allocated.
+// nothing about what is allocated. live is what the percentage is of: the heap
+// that is in use, and the stacks and globals that point into it. It grows with
+// the connections, and a percentage that was right for a few would be ten times
+// the headroom with thousands.
 func (p *pacer) collected(now time.Time, cycles, live uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,7 +61,8 @@ func (p *pacer) collected(now time.Time, cycles, live uint64) bool {
 		return true
 	}
 	p.cycles = cycles
-	if p.percent == gcPercent && now.Sub(p.last) < crowded {
+	busy := p.percent != gcPercent || now.Sub(p.last) < crowded
+	if busy && !near(p.percent, raised(live)) {
 		p.set(raised(live))
 	}
 	p.last = now
@@ -91,6 +96,9 @@ func (p *pacer) set(percent int) {
 		p.percent = percent
 	}
 }
+
+// near tells a percentage that is not worth stopping the world to change.
+func near(now, then int) bool { return now <= then*5/4 && now >= then*3/4 }
 
 // raised is the percentage that leaves headroom above what is live.
 func raised(live uint64) int {

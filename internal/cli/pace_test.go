@@ -21,10 +21,13 @@ func TestCollectorPausesLongerWhileMuchIsAllocated(t *testing.T) {
 		{"one that was asked for", func() { p.collected(now.Add(time.Second+crowded/4), 2, 2<<20) }, gcPercent},
 		{"another at once", func() { p.collected(now.Add(time.Second+crowded/2), 3, 2<<20) }, 600},
 		{"a look while busy", func() { p.look(200 << 20) }, 600},
+		{"a collection of hardly more", func() { p.collected(now.Add(time.Second+crowded), 30, 4400<<10) }, 600},
+		{"a collection that finds more in use", func() { p.collected(now.Add(time.Second+crowded), 31, 40<<20) }, 60},
+		{"a collection that finds little in use again", func() { p.collected(now.Add(time.Second+2*crowded), 32, 2<<20) }, 600},
 		{"a look when calm", func() { p.look(201 << 20) }, gcPercent},
 		{"busy again, with a large heap", func() {
-			p.collected(now.Add(3*time.Second), 4, 500<<20)
-			p.collected(now.Add(3*time.Second+1), 5, 500<<20)
+			p.collected(now.Add(3*time.Second), 40, 500<<20)
+			p.collected(now.Add(3*time.Second+1), 50, 500<<20)
 		}, gcPercent}, // headroom would be less than the usual
 	}
 	for _, step := range steps {
