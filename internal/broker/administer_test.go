@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +81,26 @@ func TestConnections(t *testing.T) {
 	})
 	if s := b.one(t, StateServing, "web"); !s.Peer.Known || s.Peer.PID == 0 {
 		t.Skipf("the platform does not tell who connects: %+v", s.Peer)
+	}
+	if s := b.one(t, StateRelaying, "relayed"); !s.Peer.Known || int(s.Peer.UID) != os.Getuid() {
+		t.Errorf("who has the other end of a TCP socket: %+v", s.Peer)
+	}
+}
+
+// A listener on every address: each connection has an end of its own.
+func TestConnectionsOfEveryAddress(t *testing.T) {
+	b := newBroker(t, func(o *Options) { o.Audit, o.Identify = nil, true })
+	b.mustApply(t, with(service("served", echo), func(s *Service) { s.Listen = []Address{{"tcp", ":0"}} }))
+	_, port, err := net.SplitHostPort(b.address(t, "served"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, "tcp", net.JoinHostPort("127.0.0.1", port))
+	c.say("hello")
+	c.expect("hello")
+	s := b.one(t, StateServing, "served")
+	if runtime.GOOS == "linux" && (!s.Peer.Known || int(s.Peer.UID) != os.Getuid()) {
+		t.Errorf("who is %s: %+v", s.Remote, s.Peer)
 	}
 }
 

@@ -23,9 +23,12 @@ func (b *Broker) authorise(c *conn) error {
 		}
 		// Without a policy it is only for records, which say "unknown"
 		// where the kernel does: a probe that has gone, most often.
-		if b.identify {
+		switch {
+		case b.audited:
 			id, _ := peer.Identify(c.client)
 			c.identify(id)
+		case b.identify:
+			c.identify(peer.Glance(c.client))
 		}
 		return nil
 	})

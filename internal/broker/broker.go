@@ -30,8 +30,8 @@ type Options struct {
 	// Audit takes an event for every connection; nil means none. Closed by
 	// whoever opened it, after Shutdown.
 	Audit audit.Sink
-	// Identify finds out who is behind every connection, for Connections; an
-	// audit has it done anyway.
+	// Identify has Connections tell who is behind each as far as it costs the
+	// connection nothing; with an audit there is more.
 	Identify bool
 	// Tracer makes the spans of connections and requests; nil means none.
 	Tracer stage.Tracer

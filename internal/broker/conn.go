@@ -28,6 +28,7 @@ type conn struct {
 	mu     sync.Mutex
 	id     uint64
 	remote string
+	local  string // the client's other end, where the listener has many
 	peer   peer.Identity
 
 	client    net.Conn // nil once the relay owns it
@@ -51,6 +52,9 @@ func (b *Broker) accepted(e *endpoint, nc net.Conn) {
 	}
 	c.mu.Lock()
 	c.id, c.remote = b.lastID.Add(1), nc.RemoteAddr().String()
+	if b.identify && e.wildcard {
+		c.local = nc.LocalAddr().String()
+	}
 	c.mu.Unlock()
 	slot := b.slot(c, v)
 	if slot == nil {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -94,6 +95,9 @@ func (b *Broker) describe(conns []*conn) []ConnectionStatus {
 	var at []int
 	for n, c := range conns {
 		s, handle := c.status()
+		if b.identify && !s.Peer.Known {
+			s.Peer = c.find()
+		}
 		out = append(out, s)
 		if handle != nil {
 			handles, at = append(handles, handle), append(at, n)
@@ -108,6 +112,23 @@ func (b *Broker) describe(conns []*conn) []ConnectionStatus {
 		s.ToTarget, s.ToClient = s.ToTarget+p.ToTarget, s.ToClient+p.ToClient
 	}
 	return out
+}
+
+// find asks who has c's client socket, which is open as long as c is.
+func (c *conn) find() peer.Identity {
+	c.mu.Lock()
+	from, to := c.remote, cmp.Or(c.local, c.endpoint.address)
+	c.mu.Unlock()
+	client, err := netip.ParseAddrPort(from)
+	if err != nil {
+		return peer.Identity{} // a unix socket, or one that has just been accepted
+	}
+	server, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return peer.Identity{}
+	}
+	id, _ := peer.Find(client, server)
+	return id
 }
 
 // status is all that c knows itself; the relay knows the rest.

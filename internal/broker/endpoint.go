@@ -20,6 +20,8 @@ type endpoint struct {
 	file    *socketFile // of a unix socket of ours, else nil
 	address string      // as bound, with its real port
 	log     *slog.Logger
+	// wildcard: it is bound to every address, so that each connection has its own.
+	wildcard bool
 
 	broken atomic.Bool // accepts no more, though nobody closed it
 	quit   chan struct{}

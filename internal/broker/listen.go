@@ -85,9 +85,10 @@ func (b *Broker) listen(ctx context.Context, svc *Service, network string, one b
 }
 
 func (b *Broker) newEndpoint(key string, written Address, ln net.Listener, file *socketFile) *endpoint {
+	tcp, ok := ln.Addr().(*net.TCPAddr)
 	return &endpoint{
 		key: key, written: written, ln: ln, file: file, address: ln.Addr().String(),
-		log: b.log, quit: make(chan struct{}),
+		log: b.log, quit: make(chan struct{}), wildcard: ok && tcp.IP.IsUnspecified(),
 	}
 }
 

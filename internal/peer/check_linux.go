@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func identify(conn net.Conn) (Identity, error) {
@@ -20,7 +22,14 @@ func identify(conn net.Conn) (Identity, error) {
 		return peer.identity(), nil
 	}
 	client, server, ok := tcpEnds(conn)
-	if !ok || !client.Addr().IsLoopback() {
+	if !ok {
+		return Identity{}, nil
+	}
+	return find(client, server)
+}
+
+func find(client, server netip.AddrPort) (Identity, error) {
+	if !client.Addr().IsLoopback() {
 		return Identity{}, nil
 	}
 	s, err := findSocket(client, server)
@@ -28,6 +37,20 @@ func identify(conn net.Conn) (Identity, error) {
 		return Identity{}, err
 	}
 	return Identity{Known: true, UID: s.uid}, nil
+}
+
+func glance(conn net.Conn) (id Identity) {
+	if !isUnix(conn) {
+		return id
+	}
+	_ = control(conn, func(fd int) error {
+		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err == nil {
+			id = Identity{Known: true, UID: cred.Uid, GID: cred.Gid, PID: int(cred.Pid)}
+		}
+		return err
+	})
+	return id
 }
 
 // identity is all that is known; a program that cannot be seen is left out.

@@ -78,6 +78,19 @@ func TestIdentify(t *testing.T) {
 			if id, err := Identify(conn); err != nil || id != want {
 				t.Errorf("Identify is %+v, %v, want %+v", id, err, want)
 			}
+			want.Executable = ""
+			id, err := Glance(conn), error(nil)
+			if client, server, ok := tcpEnds(conn); ok {
+				if id.Known {
+					t.Errorf("Glance is %+v", id)
+				}
+				if id, err = Find(client, server); err != nil {
+					t.Error(err)
+				}
+			}
+			if id != want {
+				t.Errorf("Glance or Find is %+v, want %+v", id, want)
+			}
 		})
 	}
 }

@@ -54,10 +54,6 @@ func tcpEnds(conn net.Conn) (client, server netip.AddrPort, ok bool) {
 	return unmap(remote.AddrPort()), unmap(local.AddrPort()), true
 }
 
-func unmap(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-}
-
 func isUnix(conn net.Conn) bool {
 	_, ok := conn.LocalAddr().(*net.UnixAddr)
 	return ok

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 )
 
@@ -35,6 +36,24 @@ type Identity struct {
 // often because the client has gone. Safe for concurrent use; reads nothing
 // from conn.
 func Identify(conn net.Conn) (Identity, error) { return identify(conn) }
+
+// Glance tells of conn's client only what one question to the kernel yields:
+// user, group and process of a unix socket. Any other client is unknown, and
+// can be asked about with Find. For lists that people look at, not for records:
+// the process may have ended, and its number be another's by now. Otherwise as
+// Identify.
+func Glance(conn net.Conn) Identity { return glance(conn) }
+
+// Find tells which user has the TCP socket that client is the address of, the
+// other end being server, where both are of this machine; otherwise the peer is
+// unknown without an error.
+func Find(client, server netip.AddrPort) (Identity, error) {
+	return find(unmap(client), unmap(server))
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
 
 // String is the identity for an error text: "uid 1000 pid 4711 executable
 // /usr/bin/psql" as far as known.

@@ -4,6 +4,7 @@ package peer
 
 import (
 	"net"
+	"net/netip"
 	"runtime"
 )
 
@@ -11,6 +12,10 @@ import (
 type scanner struct{}
 
 func identify(net.Conn) (Identity, error) { return Identity{}, nil }
+
+func glance(net.Conn) Identity { return Identity{} }
+
+func find(_, _ netip.AddrPort) (Identity, error) { return Identity{}, nil }
 
 func (p *Policy) check(net.Conn) (Identity, string) { return Identity{}, noPlatform() }
 
