@@ -134,7 +134,9 @@ func (c *cluster) pod(name string, spec manifest) {
 func TestManifests(t *testing.T) {
 	c := newCluster(t, testenv.Kubernetes(t))
 	c.kubectl("label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted")
-	own := func(text string) string { return strings.ReplaceAll(text, "namespace: shop", "namespace: "+c.namespace) }
+	own := func(text string) string {
+		return strings.ReplaceAll(text, "namespace: shop", "namespace: "+c.namespace)
+	}
 	for _, example := range []string{"crd", "configmap"} {
 		text := c.kubectl("kustomize", filepath.Join("..", "..", "examples", "kubernetes", example))
 		if c.accepted("examples/kubernetes/"+example, own(text)) != 1 {
