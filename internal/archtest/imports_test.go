@@ -26,6 +26,7 @@ const leaf = "it is a leaf: everything imports it, so it imports nothing of ours
 // rules are read from the top; the first that matches a package counts.
 var rules = []rule{
 	{"cmd/*", []string{"internal/cli"}, "main is os.Exit(cli.Run(…)) and nothing else"},
+	{"packaging/manpages", []string{"internal/cli"}, "it describes the command line"},
 	{"internal/cli", []string{"internal/*"}, "nothing but main is above it"},
 	{
 		"internal/assemble",

@@ -24,7 +24,7 @@ type kubeSource struct {
 
 func openKubeSource(env Env, name string, log *slog.Logger) (*kubeSource, error) {
 	if !kubeapi.IsName(name) {
-		return nil, fmt.Errorf("--config-mgr %s#%s: name a resource: lower case letters, digits, - and .", crdManager, name)
+		return nil, fmt.Errorf("--config-mgr %s#%s: name a resource, of lower case letters, digits, dots and hyphens", crdManager, name)
 	}
 	suffix, _ := env.LookupEnv("SECRETLESS_CRD_SUFFIX")
 	group := config.ResourceGroup(suffix)

@@ -131,7 +131,7 @@ func (w *witnesses) everything() string {
 	text := w.yaml(service{server: w.server, user: w.server.Users.SCRAM})
 	text = strings.Replace(text, "services:\n", more, 1)
 	at := strings.Index(text, "audit:")
-	return text[:at] + fmt.Sprintf("audit: { to: \"file://%s/audit.jsonl\", required: true, maxSize: 64KiB, keep: 100 }\n", w.dir)
+	return text[:at] + fmt.Sprintf("audit: { to: \"file://%s/audit.jsonl\", required: true, maxSize: 512KiB, keep: 100 }\n", w.dir)
 }
 
 // loop calls f until ctx ends; most calls fail while the broker is down.
@@ -207,6 +207,7 @@ func (w *witnesses) request(ctx context.Context, client int) error {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("%d: %w", resp.StatusCode, err)
 		}
+		time.Sleep(2 * time.Millisecond)
 	}
 }
 

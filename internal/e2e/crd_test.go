@@ -211,6 +211,44 @@ func TestCustomResource(t *testing.T) {
 	}
 }
 
+// The program itself, hardened as it is by default: what it has given up with a
+// first configuration that could not be put into effect does not keep it from a
+// later one, or from following the resource.
+func TestCustomResourceHardened(t *testing.T) {
+	server := testenv.Postgres(t, testenv.PG{})
+	c := newCluster(t, testenv.Kubernetes(t))
+	r := prepare(t)
+	one, two := server.Users.SCRAM, server.Users.MD5
+	r.env = map[string]string{"HOME": r.dir, "KUBECONFIG": c.kubeconfig(), "PW_" + one.Name: one.Password, "PW_" + two.Name: two.Password}
+	// A file stands where the socket shall be.
+	socket := filepath.Join(r.dir, ".s.PGSQL.5432")
+	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.apply(c.namespace, "orders", r.spec(server, one))
+	r.exec(buildBinary(t), "", "serve", "--config-mgr", "k8s/crd#orders", "--health", "unix://"+r.dir+"/health", "--log-format=json")
+	c.awaitStatus(r, "1/1 False NotApplied ")
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	c.apply(c.namespace, "orders", r.spec(server, two))
+	c.awaitStatus(r, "2/2 True Applied in effect")
+	if got := r.user(); got != two.Name {
+		t.Errorf("logged in as %s", got)
+	}
+	c.apply(c.namespace, "orders", r.spec(server, one))
+	c.awaitStatus(r, "3/3 True Applied in effect")
+	if got := r.user(); got != one.Name {
+		t.Errorf("after a change: logged in as %s", got)
+	}
+	if !r.log.has(`"msg":"hardening"`) {
+		t.Errorf("not hardened: %s", r.log)
+	}
+	if err := os.Remove(socket); err != nil { // the program is killed
+		t.Error(err)
+	}
+}
+
 // leaves is the API server going away, and being caught up with when it is back.
 func (c *cluster) leaves(r *running, before, after, spec string) {
 	c.t.Helper()

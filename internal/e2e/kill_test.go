@@ -120,10 +120,14 @@ func buildBinary(t *testing.T) string {
 }
 
 // exec runs the binary itself, for tests that kill it.
-func (r *running) exec(binary, yaml string) *exec.Cmd {
+// Without arguments it serves yaml.
+func (r *running) exec(binary, yaml string, args ...string) *exec.Cmd {
 	r.t.Helper()
-	r.write(yaml)
-	cmd := exec.CommandContext(r.t.Context(), binary, "-f", r.config)
+	if len(args) == 0 {
+		r.write(yaml)
+		args = []string{"-f", r.config}
+	}
+	cmd := exec.CommandContext(r.t.Context(), binary, args...)
 	cmd.Env = []string{} // not this process's
 	for name, value := range r.env {
 		cmd.Env = append(cmd.Env, name+"="+value)

@@ -96,7 +96,7 @@ func TestDeliveredRole(t *testing.T) {
 		out, err := k.Kubectl(t, "-n", namespace, "get", "sbconfig")
 		return err == nil && printed.MatchString(out)
 	})
-	if strings.Contains(l.String(), "cannot") {
+	if strings.Contains(l.String(), "may not") {
 		t.Errorf("with all rights: %s", l)
 	}
 
