@@ -31,7 +31,8 @@ func (o *serveOptions) hide(env Env, log *slog.Logger) error {
 	if !env.Hardens || o.hardening == string(harden.Off) {
 		return nil
 	}
-	if err := harden.Conceal(); err != nil {
+	var err error
+	if o.confined.reveal, err = harden.Conceal(); err != nil {
 		log.Warn("others of the same user can look into this process", "error", err)
 	}
 	return nil
@@ -56,7 +57,11 @@ func (p *process) harden(file *config.File, built *assemble.Built) error {
 		return before.admits(p, needs)
 	}
 	p.makeState(file, needs)
-	state, err := harden.Apply(p.options.level(file), needs)
+	level := p.options.level(file)
+	state, err := harden.Apply(level, needs)
+	if reveal := p.options.confined.reveal; err == nil && level == harden.Off && reveal != nil {
+		err = reveal()
+	}
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,11 @@ func (p *process) harden(file *config.File, built *assemble.Built) error {
 
 // confinement is what an attempt to start has given up. It stays so for the next
 // one, of a broker that waits for a configuration that works.
-type confinement struct{ state *harden.State }
+type confinement struct {
+	state *harden.State
+	// reveal undoes what hide has done, nil where it has not.
+	reveal func() error
+}
 
 // errConfined ends a broker that only a new process can start.
 var errConfined = errors.New("an earlier configuration has bound this process to less; it ends, to be started again")

@@ -1,17 +1,27 @@
 package harden
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// Conceal keeps others of the same user from looking into the process: it is
-// for the time before the configuration, which may hold secrets, has been
-// read. Apply with Off undoes it.
-func Conceal() error {
-	return errors.Join(setDumpable(false), softCore(0))
+// Conceal keeps others of the same user from looking into the process, and the
+// kernel from writing it to a core dump: it is for the time before the
+// configuration, which may hold secrets, has been read. Where that says Off,
+// reveal undoes it.
+func Conceal() (reveal func() error, err error) {
+	was, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if err == nil {
+		err = setDumpable(false)
+	}
+	reveal = func() error {
+		if err != nil || was != dumpable {
+			return nil
+		}
+		return setDumpable(true)
+	}
+	return reveal, err
 }
 
 // Apply gives up what level says and the needs leave room for. It is called
@@ -20,7 +30,7 @@ func Conceal() error {
 func Apply(level Level, n Needs) (*State, error) {
 	s := &State{Level: level, needs: n, exec: true}
 	if level == Off {
-		return s, reveal()
+		return s, nil
 	}
 	if err := Check(level, n); err != nil {
 		return s, err
@@ -70,27 +80,13 @@ func wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-func reveal() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
-		return err
-	}
-	return errors.Join(setDumpable(true), softCore(limit.Max))
-}
+// dumpable is what the kernel calls a process that is (SUID_DUMP_USER).
+const dumpable = 1
 
 func setDumpable(on bool) error {
 	value := uintptr(0)
 	if on {
-		value = 1
+		value = dumpable
 	}
 	return unix.Prctl(unix.PR_SET_DUMPABLE, value, 0, 0, 0)
-}
-
-func softCore(soft uint64) error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = min(soft, limit.Max)
-	return unix.Setrlimit(unix.RLIMIT_CORE, &limit)
 }

@@ -233,7 +233,7 @@ func decode(t *testing.T, out []byte) (found result) {
 	return found
 }
 
-func dumpable(t *testing.T) int {
+func isDumpable(t *testing.T) int {
 	t.Helper()
 	n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	if err != nil {
@@ -255,22 +255,60 @@ func TestCommandsInherit(t *testing.T) {
 	}
 }
 
-// Off undoes what was done before the configuration was read.
+// Off leaves the process as it was started: what was done before the
+// configuration was read is undone, and a limit on core dumps that somebody
+// else has set stays.
 func TestConcealAndReveal(t *testing.T) {
-	if err := Conceal(); err != nil {
+	before := coreLimit(t)
+	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_CORE, &before) })
+	for _, soft := range []uint64{0, min(4096, before.Max), before.Max} {
+		started := syscall.Rlimit{Cur: soft, Max: before.Max}
+		if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &started); err != nil {
+			t.Fatal(err)
+		}
+		reveal, err := Conceal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isDumpable(t) != 0 {
+			t.Error("dumpable after Conceal")
+		}
+		if _, err := Apply(Off, Needs{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := reveal(); err != nil {
+			t.Fatal(err)
+		}
+		if isDumpable(t) != 1 {
+			t.Error("not dumpable after Off")
+		}
+		if now := coreLimit(t); now != started {
+			t.Errorf("started with the core limit %+v, now %+v", started, now)
+		}
+	}
+}
+
+// A process that was not dumpable before, as a program with capabilities of its
+// own, does not become so.
+func TestRevealOfWhatWasConcealedBefore(t *testing.T) {
+	first, err := Conceal()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if dumpable(t) != 0 {
-		t.Error("dumpable after Conceal")
-	}
-	if _, err := Apply(Off, Needs{}); err != nil {
+	defer func() { _ = first() }()
+	second, err := Conceal()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if dumpable(t) != 1 {
-		t.Error("not dumpable after Off")
+	if err := second(); err != nil || isDumpable(t) != 0 {
+		t.Errorf("dumpable %d, %v", isDumpable(t), err)
 	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil || limit.Cur != limit.Max {
-		t.Errorf("core limit %+v, %v", limit, err)
+}
+
+func coreLimit(t *testing.T) (limit syscall.Rlimit) {
+	t.Helper()
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
+		t.Fatal(err)
 	}
+	return limit
 }
