@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"go.uber.org/goleak"
 
@@ -70,6 +71,23 @@ func TestLineFormat(t *testing.T) {
 }
 
 // Whatever others put into names, a line is one object of a bounded length.
+// What a client or a target has named does nothing to the terminal of who reads
+// the file: JSON itself leaves all but the first 32 characters as they are.
+func TestLineDrivesNoTerminal(t *testing.T) {
+	const hostile = "a\x7f\u009b31m\u009d0;x\u009c\u202e\u200bé\U000e0041"
+	e := variant(func(e *Event) { e.Detail, e.Target = hostile, &Target{Address: hostile} })
+	line := string(e.Line())
+	for _, r := range strings.TrimSuffix(line, "\n") {
+		if !unicode.IsPrint(r) {
+			t.Errorf("%U is in %q", r, line)
+		}
+	}
+	var back struct{ Detail string }
+	if err := json.Unmarshal([]byte(line), &back); err != nil || back.Detail != hostile {
+		t.Errorf("%q: %v", back.Detail, err)
+	}
+}
+
 func FuzzLineIsOneObject(f *testing.F) {
 	f.Add("orders-db", "/usr/bin/psql", "limit")
 	f.Add("a\nb", "\xff\x00", "\u2028{}")

@@ -207,3 +207,31 @@ func TestRotationThatFails(t *testing.T) {
 		t.Errorf("%d lines, %d lost", n, s.Lost())
 	}
 }
+
+// A file that cannot be moved, as one that is mounted, or that somebody reads on
+// Windows, does not push out those that were: each event would take one.
+func TestRotationThatFailsKeepsTheOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := &file{path: path, keep: 3}
+	for n := 1; n <= 3; n++ {
+		if err := os.WriteFile(f.numbered(n), fmt.Append(nil, n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		if err := f.shift(); err == nil { // there is no file to move
+			t.Fatal("moved")
+		}
+	}
+	for n := 2; n <= 3; n++ {
+		if got := content(t, f.numbered(n)); got != fmt.Sprint(n-1) {
+			t.Errorf(".%d is what was .%s", n, got)
+		}
+	}
+	if err := os.WriteFile(path, []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.shift(); err != nil || content(t, f.numbered(1)) != "0" || content(t, f.numbered(3)) != "2" {
+		t.Errorf("%v, .1 is %s, .3 is %s", err, content(t, f.numbered(1)), content(t, f.numbered(3)))
+	}
+}

@@ -37,8 +37,15 @@ func (f *file) rotate() error {
 	return errors.Join(moved, err)
 }
 
+// shift moves only as far as the first number that is free: where the file
+// itself cannot be moved it is tried again with each event, and the files before
+// it must not be pushed out by that.
 func (f *file) shift() error {
-	for n := f.keep - 1; n >= 1; n-- {
+	last := 1
+	for last < f.keep && exists(f.numbered(last)) {
+		last++
+	}
+	for n := last - 1; n >= 1; n-- {
 		if err := os.Rename(f.numbered(n), f.numbered(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("moving it away: %w", err)
 		}
@@ -47,6 +54,11 @@ func (f *file) shift() error {
 		return fmt.Errorf("moving it away: %w", err)
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (f *file) numbered(n int) string { return f.path + "." + strconv.Itoa(n) }
