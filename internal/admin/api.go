@@ -145,5 +145,6 @@ func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
 // ParseLevel reads debug, info, warn or error.
 func ParseLevel(text string) (level slog.Level, ok bool) {
 	err := level.UnmarshalText([]byte(text))
-	return level, err == nil
+	// slog takes error+1000, too, at which nothing is logged.
+	return level, err == nil && !strings.ContainsAny(text, "+-")
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // Client talks to a broker's admin socket. Its errors are for people: what is
@@ -162,9 +163,17 @@ func refusal(resp *http.Response) error {
 		return fmt.Errorf("reading the broker's answer: %w", err)
 	}
 	if text := strings.TrimSpace(string(body)); text != "" {
-		return errors.New(text)
+		return errors.New(strings.Map(printable, text))
 	}
 	return fmt.Errorf("the broker answered %s", resp.Status)
+}
+
+// printable keeps whoever listens at a socket from driving the terminal.
+func printable(r rune) rune {
+	if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 // UnreachableError says that no broker answers at a socket.

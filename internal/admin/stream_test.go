@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,9 @@ func TestProfiles(t *testing.T) {
 		if data, err := client.Profile(t.Context(), name, 1); err != nil || len(data) < 50 {
 			t.Errorf("%s: %d bytes, %v", name, len(data), err)
 		}
+	}
+	if rate := runtime.SetMutexProfileFraction(-1); rate != 0 {
+		t.Errorf("one of %d waits for locks is noted on", rate)
 	}
 
 	// One at a time, and none keeps the server from stopping.

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"secretless/internal/admin"
 	"secretless/internal/assemble"
 	"secretless/internal/cli"
 	"secretless/internal/testenv"
@@ -207,6 +209,9 @@ func (c *canary) commands() {
 	c.eventually("the reload", func() bool { return c.log.has("configuration reloaded") })
 	for _, args := range [][]string{
 		{"status", "--socket", filepath.Join(c.dir, "admin")},
+		{"status", "--json", "--socket", filepath.Join(c.dir, "admin")},
+		{"connections", "--socket", filepath.Join(c.dir, "admin")},
+		{"top", "--once", "--interval", "100ms", "--socket", filepath.Join(c.dir, "admin")},
 		{"reload", "-f", c.config},
 		{"validate", "-f", c.config},
 		{"doctor", "-f", c.config, "--log-level", "debug"},
@@ -220,7 +225,8 @@ func (c *canary) commands() {
 		}
 		cli.Run(context.Background(), env, args)
 	}
-	for path, request := range map[string]string{"health": "/ready", "admin": "/status"} {
+	c.profiles(admin.Dial(filepath.Join(c.dir, "admin")))
+	for path, request := range map[string]string{"health": "/ready", "admin": "/v1/errors"} {
 		conn, err := net.Dial("unix", filepath.Join(c.dir, path))
 		if err != nil {
 			c.t.Fatal(err)
@@ -228,6 +234,26 @@ func (c *canary) commands() {
 		fmt.Fprintf(conn, "GET %s HTTP/1.0\r\n\r\n", request)
 		_, _ = c.heard.ReadFrom(conn)
 		_ = conn.Close()
+	}
+}
+
+// profiles reads those that could have kept something, without their wrapping.
+func (c *canary) profiles(client *admin.Client) {
+	c.t.Helper()
+	for _, name := range []string{"goroutine", "heap", "allocs"} {
+		data, err := client.Profile(c.t.Context(), name, 0)
+		if err != nil {
+			c.t.Errorf("the profile %s: %v", name, err)
+			continue
+		}
+		unpacked, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			c.t.Errorf("the profile %s: %v", name, err)
+			continue
+		}
+		if n, err := c.heard.ReadFrom(unpacked); err != nil || n < 100 {
+			c.t.Errorf("the profile %s: %d bytes, %v", name, n, err)
+		}
 	}
 }
 
