@@ -67,6 +67,8 @@ func start(ctx context.Context, env Env, o serveOptions, from configSource, logs
 	}
 	from.report(verdict{warnings: built.Warnings, services: len(built.Configured)})
 	p.openNotify()
+	from.changes()      // begins to watch what was read
+	p.ready.Store(true) // from now on there are reloads
 	p.notifyReady(nil)
 	log.Info("ready", "version", versionText(), "config", from.String(), "services", len(built.Services))
 	return p, nil
@@ -139,7 +141,6 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	p.started = time.Now()
 	p.telemetry.exporter.Use(built.OTLP)
 	p.reloads.began()
-	p.ready.Store(true)
 	return nil
 }
 
@@ -152,6 +153,10 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	defer p.applying.Unlock()
 	if p.stopping {
 		return errors.New("the broker is stopping")
+	}
+	// What the start has read would be put into effect over it.
+	if !p.ready.Load() {
+		return errors.New("the broker is not ready: it is starting or stopping; try again")
 	}
 	p.logNotify(p.notify.Reloading())
 	began := time.Now()
