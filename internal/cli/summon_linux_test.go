@@ -105,11 +105,13 @@ func TestSummonAtATerminal(t *testing.T) {
 	bash := testenv.Tool(t, "bash")
 	const (
 		ctrlC, ctrlZ = "\x03", "\x1a"
-		script       = `n=0; trap 'n=$((n+1)); echo caught $n times' INT
+		// A signal between the shell's last look for one and its reading waits
+		// for the end of that, which is why it reads for a moment at a time.
+		script = `n=0; trap 'n=$((n+1)); echo caught $n times' INT
 echo ready
-while :; do read -r line && break; done
+while :; do read -t 0.2 -r line && break; done
 echo "total $n, line $line"; exit 3`
-		shell = `set -m; trap : INT; "$0" summon --yaml "$1" sh -c "$2"; echo "stopped with $?"
+		shell = `set -m; trap : INT; "$0" summon --yaml "$1" bash -c "$2"; echo "stopped with $?"
 fg; echo "ended with $?"`
 	)
 	for how, list := range lists {

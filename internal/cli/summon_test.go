@@ -66,9 +66,10 @@ func TestSummonSignals(t *testing.T) {
 		for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2} {
 			t.Run(how+" "+s.String(), func(t *testing.T) {
 				n := strconv.Itoa(int(s))
-				// The shell waits in a builtin, which a trap interrupts.
+				// Between short commands: a signal just before the shell waits for
+				// something long would be noticed at its end.
 				cmd := program(t, "summon", "--yaml", list, "sh", "-c",
-					`trap 'echo caught; exit 7' `+n+`; echo "${A}"; read line`)
+					`trap 'echo caught; exit 7' `+n+`; echo "${A}"; while :; do sleep 0.05; done`)
 				out, in := launch(t, cmd)
 				path := next(t, out)
 				if err := cmd.Process.Signal(s); err != nil {

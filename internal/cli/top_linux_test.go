@@ -7,11 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +26,7 @@ type topAt struct {
 	cmd    *exec.Cmd
 	before unix.Termios
 	socket string // of the service
+	screen played
 }
 
 func startTop(t *testing.T) *topAt {
@@ -103,7 +106,7 @@ func (x *topAt) shows(pattern string) {
 	wanted := regexp.MustCompile(pattern)
 	var screen []string
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		screen = screenOf(x.text())
+		screen = x.screen.play(x.text())
 		for _, line := range screen {
 			if wanted.MatchString(line) {
 				return
@@ -130,49 +133,85 @@ func (x *topAt) restored(code int) {
 	})
 }
 
-// screenOf plays what a program has written to a terminal: the sequences that
-// top uses, and no others.
-func screenOf(text string) []string {
-	var rows [][]rune
-	row, column := 0, 0
-	sequence := regexp.MustCompile(`^\x1b\[(\??)([0-9;]*)([A-Za-z])`)
-	for len(text) > 0 {
-		if m := sequence.FindStringSubmatch(text); m != nil {
-			text = text[len(m[0]):]
-			switch first, second, _ := strings.Cut(m[2], ";"); m[3] {
-			case "H":
-				row, _ = strconv.Atoi(first)
-				column, _ = strconv.Atoi(second)
-				row, column = row-1, column-1
-			case "K":
-				if row < len(rows) && column < len(rows[row]) {
-					rows[row] = rows[row][:column]
-				}
-			case "J":
-				if first == "2" {
-					rows = nil
-				} else if row+1 < len(rows) {
-					rows = rows[:row+1]
-				}
+// played is the screen after what a program has written to a terminal: the
+// sequences that top uses, and no others. It goes on where it was, so that a
+// test that looks often does not play everything each time.
+type played struct {
+	rest        string // the beginning of what has not come as a whole
+	length      int    // of what was played, with rest
+	rows        [][]rune
+	row, column int
+}
+
+var (
+	sequence   = regexp.MustCompile(`^\x1b\[\??([0-9;]*)([A-Za-z])`)
+	unfinished = regexp.MustCompile(`^\x1b(\[[?0-9;]*)?$`)
+)
+
+// play takes all that was written so far, and returns the screen's lines.
+func (p *played) play(all string) []string {
+	text := p.rest + all[p.length:]
+	p.length = len(all)
+	for text != "" && !unfinished.MatchString(text) && utf8.FullRuneInString(text) {
+		if text[0] == '\x1b' {
+			if m := sequence.FindStringSubmatch(text); m != nil {
+				text = text[len(m[0]):]
+				p.obey(m[2], m[1])
+				continue
 			}
-			continue
 		}
-		r := []rune(text[:min(len(text), 4)])[0]
-		text = text[len(string(r)):]
-		for len(rows) <= row {
-			rows = append(rows, nil)
-		}
-		for len(rows[row]) <= column {
-			rows[row] = append(rows[row], ' ')
-		}
-		rows[row][column] = r
-		column++
+		r, n := utf8.DecodeRuneInString(text)
+		text = text[n:]
+		p.put(r)
 	}
-	out := make([]string, len(rows))
-	for n, r := range rows {
+	p.rest = text
+	out := make([]string, len(p.rows))
+	for n, r := range p.rows {
 		out[n] = strings.TrimRight(string(r), " ")
 	}
 	return out
+}
+
+func (p *played) obey(command, parameters string) {
+	switch first, second, _ := strings.Cut(parameters, ";"); command {
+	case "H":
+		p.row, _ = strconv.Atoi(first)
+		p.column, _ = strconv.Atoi(second)
+		p.row, p.column = p.row-1, p.column-1
+	case "K":
+		if p.row < len(p.rows) && p.column < len(p.rows[p.row]) {
+			p.rows[p.row] = p.rows[p.row][:p.column]
+		}
+	case "J":
+		if first == "2" {
+			p.rows = nil
+		} else if p.row+1 < len(p.rows) {
+			p.rows = p.rows[:p.row+1]
+		}
+	}
+}
+
+func (p *played) put(r rune) {
+	for len(p.rows) <= p.row {
+		p.rows = append(p.rows, nil)
+	}
+	for len(p.rows[p.row]) <= p.column {
+		p.rows[p.row] = append(p.rows[p.row], ' ')
+	}
+	p.rows[p.row][p.column] = r
+	p.column++
+}
+
+// However what is written is cut into pieces, the screen is the same.
+func TestPlayed(t *testing.T) {
+	const all = "\x1b[?1049h\x1b[2J\x1b[1;1Hasking …\x1b[K\x1b[2;1Hold\x1b[3;1Hgone\x1b[2;1H\x1b[1mñ\x1b[K\x1b[0m\x1b[J"
+	var p played
+	for n := range len(all) + 1 {
+		got := p.play(all[:n])
+		if n == len(all) && !slices.Equal(got, []string{"asking …", "ñ"}) {
+			t.Errorf("got %q", got)
+		}
+	}
 }
 
 // top at a terminal: what it shows, how it closes a connection, follows the
@@ -199,7 +238,7 @@ func TestTopAtATerminal(t *testing.T) {
 
 	x.resize(12, 60)
 	until(t, "the smaller screen", func() bool {
-		s := screenOf(x.text())
+		s := x.screen.play(x.text())
 		for _, line := range s {
 			if len([]rune(line)) > 60 {
 				return false
@@ -209,7 +248,7 @@ func TestTopAtATerminal(t *testing.T) {
 	})
 	x.resize(30, 120)
 	until(t, "the larger screen", func() bool {
-		s := screenOf(x.text())
+		s := x.screen.play(x.text())
 		return len(s) == 30 && strings.HasPrefix(s[29], "q quit")
 	})
 
