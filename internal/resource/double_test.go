@@ -127,6 +127,13 @@ func (d *double) misbehave(how func(http.ResponseWriter, *http.Request) bool) {
 	d.mu.Unlock()
 }
 
+// recover ends the misbehaviour, and no watch.
+func (d *double) recover() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bad = nil
+}
+
 func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	bad := d.bad

@@ -214,3 +214,27 @@ func TestStatusIsForbidden(t *testing.T) {
 		t.Errorf("complained %d times", got)
 	}
 }
+
+// A status that could not be written is written as soon as that is possible
+// again, whatever stood in the way.
+func TestStatusIsWrittenLater(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusUnauthorized, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			d, l := newDouble(t), &logs{}
+			d.set(1)
+			d.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPatch {
+					return false
+				}
+				w.WriteHeader(status)
+				return true
+			})
+			w := d.follow("me", l)
+			eventually(t, "the resource", has(w, "1"))
+			w.Report(Verdict{Reason: "Invalid", Lines: []string{"no"}})
+			eventually(t, "the complaint", func() bool { return strings.Contains(l.String(), "cannot be written") })
+			d.recover()
+			eventually(t, "the status", func() bool { return d.status() == "False 1 by me" })
+		})
+	}
+}

@@ -3,7 +3,6 @@ package resource
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -62,9 +61,8 @@ func (w *Watcher) write(ctx context.Context) {
 			w.options.Log.Warn("what became of the configuration cannot be written into its status", "error", err)
 			told = err.Error()
 		}
-		if _, ok := errors.AsType[kubeapi.TransientError](err); !ok {
-			continue // until there is something else to write
-		}
+		// Whatever it is: a right can be given, a token be replaced, and nobody else
+		// says that this is the time.
 		sleep(ctx, jitter(pause))
 		pause = min(2*pause, longestWritePause)
 		signal(w.wake)
