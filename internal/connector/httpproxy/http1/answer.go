@@ -290,12 +290,19 @@ func (a *answer) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex does nothing: an answer may always begin early.
 func (a *answer) EnableFullDuplex() error { return nil }
 
-var errAnswered = errors.New("the answer has begun")
+var (
+	errAnswered = errors.New("the answer has begun")
+	errBody     = errors.New("the request's body was not read to its end")
+)
 
-// Hijack takes the connection over.
+// Hijack takes the connection over. Within a request's body it does not: which
+// bytes belong to what follows would depend on who reads first.
 func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if a.wrote {
+	switch {
+	case a.wrote:
 		return nil, nil, errAnswered
+	case !a.c.body.ended():
+		return nil, nil, errBody
 	}
 	a.c.unwatch()
 	a.c.hijacked = true

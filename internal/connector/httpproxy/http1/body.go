@@ -82,6 +82,18 @@ func (b *body) trailers() {
 // Close does nothing: the connection ends the body.
 func (b *body) Close() error { return nil }
 
+// ended says whether the body has been read to its end, and nobody reads on.
+func (b *body) ended() bool {
+	if b == nil {
+		return true
+	}
+	if !b.mu.TryLock() {
+		return false
+	}
+	defer b.mu.Unlock()
+	return b.err == io.EOF
+}
+
 // end makes sure that nobody reads any more, and says whether the connection is
 // where the next request begins.
 func (b *body) end() bool {

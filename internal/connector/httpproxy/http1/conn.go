@@ -105,10 +105,14 @@ func (c *conn) waiting(come []byte) error {
 func (c *conn) setIdle(idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = idle
-	if idle && c.drained {
+	switch {
+	case !c.drained:
+	case idle:
 		_ = c.nc.SetReadDeadline(past())
+	case c.idle: // the drain came together with a request, which is not to suffer
+		_ = c.nc.SetReadDeadline(noDeadline())
 	}
+	c.idle = idle
 }
 
 func (c *conn) drain() {

@@ -1,6 +1,7 @@
 package http1_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/wire/http1wire"
 )
 
 // echo says what it was asked.
@@ -274,6 +276,56 @@ func TestServerDrain(t *testing.T) {
 		t.Error("it goes on")
 	}
 	busy.ended()
+}
+
+// A drain that comes together with a request leaves it alone.
+func TestDrainWhileARequestComes(t *testing.T) {
+	s := http1.NewServer()
+	s.Handler, s.HeadTimeout, s.Limits = http.HandlerFunc(echo), 10*time.Second, http1wire.Limits{Bytes: 8 << 10, Lines: 64}
+	theirs, ours := net.Pipe()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		s.Serve(t.Context(), drainer{ours, s})
+	}()
+	defer func() { <-served; s.Close() }()
+	defer func() { _ = theirs.Close() }()
+	_ = theirs.SetDeadline(time.Now().Add(20 * time.Second))
+	c := &client{t, theirs, bufio.NewReader(theirs)}
+	c.send("GET http://a/1 HTTP/1.1\r\nHost: a\r\n\r\n")
+	c.wants(200, `GET http://a/1 "" <nil>`)
+	c.send("POST http://a/drain HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+	c.send("abc")
+	if resp := c.wants(200, `POST http://a/drain "abc" <nil>`); !resp.Close {
+		t.Error("it goes on")
+	}
+}
+
+// drainer drains as soon as the request for it has been read.
+type drainer struct {
+	net.Conn
+	s *http1.Server
+}
+
+func (d drainer) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	if strings.Contains(string(p[:n]), "/drain") {
+		d.s.Drain()
+	}
+	return n, err
+}
+
+// Where a body is still to come, nobody knows whose the next bytes are.
+func TestHijackWithinABody(t *testing.T) {
+	_, dial := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if _, _, err := http.NewResponseController(w).Hijack(); err != nil {
+			w.WriteHeader(502)
+		}
+	})
+	c := dial()
+	c.send("POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+	c.wants(502, "")
+	c.ended()
 }
 
 func TestHijack(t *testing.T) {

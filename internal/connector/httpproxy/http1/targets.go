@@ -48,7 +48,8 @@ type Inform func(code int, header textproto.MIMEHeader) error
 // RoundTrip sends out to the origin, whatever its URL and Host say, and returns
 // the answer, whose Body must be closed; its Header is not to be used after that. What is sent is out's method, path and
 // query, header, body and trailer. Everything that it writes of the header is
-// wiped from its buffers at once.
+// wiped from its buffers at once. With out.Close, the connection carries no
+// other request.
 func (t *Targets) RoundTrip(to origin.Origin, out *http.Request, inform Inform) (*http.Response, error) {
 	for {
 		c, err := t.get(out.Context(), to)
@@ -57,7 +58,7 @@ func (t *Targets) RoundTrip(to origin.Origin, out *http.Request, inform Inform) 
 		}
 		x := &trip{targets: t, c: c, to: to, out: out, inform: inform}
 		resp, err := x.run()
-		if err == nil || !x.again() {
+		if err == nil || !x.again(err) {
 			return resp, err
 		}
 	}

@@ -99,6 +99,37 @@ func TestClosedMeanwhile(t *testing.T) {
 	}
 }
 
+// A target that does not answer in time is not asked again: it may be working on
+// the first request.
+func TestTimeoutIsNotAskedAgain(t *testing.T) {
+	ts := newTargets(t)
+	ts.ResponseTimeout = 100 * time.Millisecond
+	tg := newTarget(t, func(c net.Conn, in *bufio.Reader) {
+		_, _ = readOne(in)
+		_, _ = io.WriteString(c, ok)
+		_, _ = readOne(in)
+		_, _ = readOne(in)
+	}, always(ok))
+	mustAsk(t, ts, tg.to, request(t, "GET", nil), "ok")
+	_, body, err := ask(ts, tg.to, request(t, "GET", nil))
+	if n, is := errors.AsType[net.Error](err); !is || !n.Timeout() || tg.connections() != 1 {
+		t.Errorf("%q %v, %d connections", body, err, tg.connections())
+	}
+}
+
+// A connection that a client may have logged in on is not that of another.
+func TestConnectionOfALoginIsNotKept(t *testing.T) {
+	tg := newTarget(t, always(ok))
+	ts := newTargets(t)
+	r := request(t, "GET", nil)
+	r.Close = true
+	mustAsk(t, ts, tg.to, r, "ok")
+	mustAsk(t, ts, tg.to, request(t, "GET", nil), "ok")
+	if n := tg.connections(); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 func TestBrokenAnswers(t *testing.T) {
 	for name, answer := range map[string]string{
 		"short":            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
@@ -248,6 +279,14 @@ func TestContinue(t *testing.T) {
 	})
 	if status, body, err := ask(newTargets(t), refuses.to, expecting(&log)); err != nil || status != 417 || body != "no" || log != "" {
 		t.Errorf("%d %q %v, body read: %q", status, body, err, log)
+	}
+	floods := newTarget(t, func(c net.Conn, in *bufio.Reader) {
+		_, _ = http.ReadRequest(in)
+		_, _ = io.WriteString(c, strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 100))
+		_, _ = readOne(in)
+	})
+	if _, _, err := ask(newTargets(t), floods.to, expecting(&log), counted(new(int))); err == nil || !strings.Contains(err.Error(), "too many interim") {
+		t.Error(err)
 	}
 	silent := newTarget(t, always(ok))
 	ts := newTargets(t)

@@ -23,17 +23,18 @@ type trip struct {
 	out     *http.Request
 	inform  Inform
 
-	aborter *aborter
-	unwatch func() bool // where there is no aborter
-	head    http1wire.Response
-	resp    http.Response
-	left    int64
-	chunks  http1wire.Chunks
-	heard   bool // something of an answer has come
-	done    bool // the connection is somebody else's, or closed
-	err     error
-	closed  bool
-	header  *http.Header // of the answer, to be used again
+	aborter  *aborter
+	unwatch  func() bool // where there is no aborter
+	head     http1wire.Response
+	resp     http.Response
+	left     int64
+	chunks   http1wire.Chunks
+	heard    bool // something of an answer has come
+	interims int
+	done     bool // the connection is somebody else's, or closed
+	err      error
+	closed   bool
+	header   *http.Header // of the answer, to be used again
 
 	sending  bool          // there is a body
 	uploaded chan struct{} // closed when upload has ended; nil before it begins
@@ -89,15 +90,12 @@ func (x *trip) exchange() error {
 	} else {
 		x.c.arm(x.targets.ResponseTimeout, time.Now())
 	}
-	for range maxInterim {
-		if x.head.Code != 0 { // startBody has read it
-			return nil
-		}
+	for x.head.Code == 0 { // or else startBody has read it
 		if err := x.readHead(); err != nil {
 			return err
 		}
 	}
-	return errTooMany
+	return nil
 }
 
 // startBody sends the body in a goroutine of its own, because the target may
@@ -151,6 +149,9 @@ func (x *trip) readInterim(interim *int) error {
 		return nil
 	}
 	*interim, x.head.Code = x.head.Code, 0
+	if x.interims++; x.interims > maxInterim {
+		return errTooMany
+	}
 	if x.inform != nil {
 		return x.inform(*interim, textproto.MIMEHeader(x.head.Header))
 	}
@@ -195,11 +196,12 @@ func (x *trip) answer() {
 	}
 }
 
-// again says whether a request that has failed may be sent once more: it was
-// sent on a connection that the target may have been closing, none of it was
-// answered, and it does not hurt twice.
-func (x *trip) again() bool {
-	if !x.c.used || x.heard || x.sending || x.out.Context().Err() != nil {
+// again says whether a request that has failed with err may be sent once more:
+// it was sent on a connection that the target may have been closing, none of it
+// was answered, and it does not hurt twice. A target that takes its time may
+// still be at it.
+func (x *trip) again(err error) bool {
+	if !x.c.used || x.heard || x.sending || errors.Is(err, os.ErrDeadlineExceeded) || x.out.Context().Err() != nil {
 		return false
 	}
 	switch x.out.Method {
@@ -235,7 +237,7 @@ func (x *trip) release() {
 		return
 	}
 	x.done = true
-	if !x.stopWatching() || x.head.Close || x.head.Length == http1wire.UntilClose || !x.bodySent() || x.c.in.Len() > 0 {
+	if !x.stopWatching() || x.head.Close || x.head.Length == http1wire.UntilClose || x.out.Close || !x.bodySent() || x.c.in.Len() > 0 {
 		x.c.close()
 		return
 	}
