@@ -26,6 +26,10 @@ func (x *exchange) connect() {
 		x.tell(refusal(http.StatusMethodNotAllowed, "CONNECT inside of a tunnel, or over HTTP/2, is not supported"))
 		return
 	}
+	if x.r.ContentLength != 0 {
+		x.tell(refusal(http.StatusBadRequest, "CONNECT has no body: what follows it belongs to the tunnel"))
+		return
+	}
 	o, err := origin.Parse("https", x.r.RequestURI)
 	if err != nil {
 		x.tell(refusal(http.StatusBadRequest, "CONNECT: %v", err))

@@ -142,6 +142,7 @@ func (x *exchange) authenticateOnce(ctx context.Context, out *http.Request) (*au
 		return nil, nil, err
 	}
 	x.bound.service.removeOverrides(out.Header)
+	x.bound.service.removeOverrides(out.Trailer) // which some servers take for headers
 	r := x.bound.request(out, set)
 	if x.bound.service.redact {
 		r.Identity()

@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"secretless/internal/connector/httpproxy/auth"
@@ -88,6 +89,7 @@ func (p *pool) send(r *auth.Request, h2c bool, inform http1.Inform) (*http.Respo
 func (p *pool) sendTo(to origin.Origin, out *http.Request, h2c bool, inform http1.Inform) (*http.Response, error) {
 	out.URL.Scheme, out.URL.Host, out.URL.User = to.Scheme(), to.Authority(), nil
 	out.Host = to.Authority()
+	out.Close = out.Close || logsConnectionIn(out.Header)
 	if p.plain != nil && !h2c && !to.Secure() && (!p.plainUpstream || len(p.env.proxies) == 0) {
 		return p.plain.RoundTrip(to, out, inform)
 	}
@@ -98,6 +100,18 @@ func (p *pool) sendTo(to origin.Origin, out *http.Request, h2c bool, inform http
 		return p.h2c.RoundTrip(out)
 	}
 	return p.auto.RoundTrip(out)
+}
+
+// logsConnectionIn says whether the target may remember the client for as long
+// as the connection lasts (RFC 4559): nobody else's request may come on it then.
+func logsConnectionIn(h http.Header) bool {
+	for _, credentials := range h["Authorization"] {
+		scheme, _, _ := strings.Cut(credentials, " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *pool) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -3,6 +3,7 @@ package httpproxy_test
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -240,6 +241,45 @@ func TestClientCannotAddToTheCredential(t *testing.T) {
 	if got := tg.last(t).URL.RawQuery; got != "a=1&b=%20+&key="+sesame {
 		t.Errorf("%q", got)
 	}
+}
+
+// What is no header for the service's rules is none as a trailer either: some
+// servers make one of both.
+func TestOverridesInTrailers(t *testing.T) {
+	tg := newTarget(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	p := newProxy(t, svc{name: "a", config: fmt.Sprintf("hosts: [%q], methods: [POST]", tg.host)})
+	out := p.raw("POST " + tg.URL + "/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-HTTP-Method-Override, X-Kept\r\n\r\n1\r\nx\r\n0\r\nX-HTTP-Method-Override: DELETE\r\nX-Kept: 1\r\n\r\n")
+	if !strings.HasPrefix(out, "HTTP/1.1 200") {
+		t.Fatal(out)
+	}
+	trailer := tg.last(t).Trailer
+	if _, kept := trailer["X-Kept"]; !kept || len(trailer) != 1 {
+		t.Errorf("%v", trailer)
+	}
+}
+
+// NTLM and Negotiate log a connection in, not a request: nobody else's request
+// may come on it.
+func TestConnectionLoginsAreNotShared(t *testing.T) {
+	both(t, nil, func(t *testing.T, _ *proxy, c *http.Client, tg *target) {
+		for _, login := range []string{"NTLM TlRMTVNTUAADAAAA", "negotiate YII=", ""} {
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, tg.URL, nil)
+			if login != "" {
+				r.Header.Set("Authorization", login)
+			}
+			if status, _ := do(t, c, r); status != 200 {
+				t.Fatal(status)
+			}
+		}
+		seen := map[string]bool{}
+		all := tg.requests()
+		for _, r := range all[len(all)-3:] {
+			seen[r.RemoteAddr] = true
+		}
+		if len(seen) != 3 {
+			t.Errorf("connections: %v", seen)
+		}
+	})
 }
 
 func TestRefusedRequests(t *testing.T) {

@@ -234,4 +234,10 @@ func TestConnectIsChecked(t *testing.T) {
 			t.Errorf("%s: %q", target, out)
 		}
 	}
+	for _, framing := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		out := p.raw("CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + framing)
+		if !strings.HasPrefix(out, "HTTP/1.1 400") {
+			t.Errorf("%q: %q", framing, out)
+		}
+	}
 }
