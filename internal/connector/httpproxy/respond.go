@@ -22,7 +22,6 @@ func (x *exchange) respond(resp *http.Response, hidden []string) {
 		return
 	}
 	hider := newHider(hidden)
-	defer hider.done()
 	removeHopByHop(resp.Header)
 	body, found := hider.wrap(x.r.Method, resp)
 	h := x.w.Header()
@@ -46,6 +45,7 @@ func (x *exchange) respond(resp *http.Response, hidden []string) {
 	if err == nil {
 		hider.header(resp.Trailer)
 		x.trailers(resp, announced)
+		hider.done()
 	}
 	if found || hider.found {
 		x.log().Warn("the target repeated a credential in its answer, which was replaced", "request", x.r.Method+" "+x.what())
@@ -73,6 +73,8 @@ func (x *exchange) trailers(resp *http.Response, announced int) {
 
 const copyBuffer = 32 << 10
 
+// buffers are not given back after a failed write to a client: HTTP/2 may still
+// be reading what it was given for a stream that has been reset.
 var buffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return &b }}
 
 // copyBody streams the body. What has come is passed on at once unless the rest
@@ -92,15 +94,22 @@ func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
 		return err
 	}
 	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	err := x.copyThrough(*buf, body, resp.ContentLength)
+	if err == nil {
+		buffers.Put(buf)
+	}
+	return err
+}
+
+func (x *exchange) copyThrough(buf []byte, body io.Reader, length int64) error {
 	for {
-		n, err := body.Read(*buf)
+		n, err := body.Read(buf)
 		if n > 0 {
-			if _, werr := x.w.Write((*buf)[:n]); werr != nil {
+			if _, werr := x.w.Write(buf[:n]); werr != nil {
 				return werr
 			}
 			x.toClient += int64(n)
-			if err == nil && x.toClient != resp.ContentLength {
+			if err == nil && x.toClient != length {
 				if ferr := x.rc.Flush(); ferr != nil {
 					return ferr
 				}
