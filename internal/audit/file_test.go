@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -187,6 +188,33 @@ func TestRotation(t *testing.T) {
 	}
 	if next == 0 || next == events {
 		t.Errorf("down to %d", next)
+	}
+}
+
+// The next file has the group of the one before, or nothing for its own: it would
+// be another group's.
+func TestRotationKeepsTheGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to any group")
+	}
+	const group = 4711
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f, err := openFile(path, Options{MaxSize: 10, Keep: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := errors.Join(os.Chown(path, -1, group), os.Chmod(path, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := f.write([]entry{{line: []byte("a whole line\n")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, err := os.Stat(path)
+	if err != nil || now.Size() != 13 || now.Mode().Perm() != 0o640 || groupOf(now) != group {
+		t.Errorf("%v, group %d, %v", now, groupOf(now), err)
 	}
 }
 

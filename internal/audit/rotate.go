@@ -32,7 +32,7 @@ func (f *file) rotate() error {
 	f.use(next)
 	if moved == nil {
 		// Who was let to read the one file may read the next.
-		err = next.Chmod(old.Mode().Perm())
+		err = admit(next, old)
 	}
 	return errors.Join(moved, err)
 }
