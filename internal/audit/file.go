@@ -97,7 +97,7 @@ func (f *file) write(lines []entry) (int, error) {
 	f.size += more
 	if err == nil && f.fsync {
 		if err = f.f.Sync(); err != nil {
-			return 0, fmt.Errorf("the disk does not confirm what was written: %w", err)
+			return n, fmt.Errorf("the disk does not confirm what was written: %w", err)
 		}
 	}
 	return n, err

@@ -20,7 +20,8 @@ const (
 // output is where lines go. One goroutine calls it.
 type output interface {
 	// write takes lines, which end in newlines, in their order, and returns how
-	// many have reached the operating system whole; if not all, why.
+	// many have reached the operating system whole; if not all, why. An error
+	// with all of them says that they are there, and may not stay.
 	write(lines []entry) (int, error)
 	Close() error
 }
@@ -159,6 +160,9 @@ func (w *writer) write(batch []entry) {
 	}
 	written, err := w.out.write(lines)
 	w.seq += uint64(written)
+	if err != nil && written == len(lines) {
+		written = 0
+	}
 	if markers > 0 && written > 0 {
 		w.mu.Lock()
 		w.lost -= lost

@@ -230,6 +230,44 @@ func TestSeveralOutputs(t *testing.T) {
 	}
 }
 
+// flawed is an output on a disk that confirms nothing while fail is set.
+type flawed struct {
+	stream
+	fail error
+}
+
+func (o *flawed) write(lines []entry) (int, error) {
+	n, err := o.stream.write(lines)
+	return n, errors.Join(err, o.fail)
+}
+
+// What was written and not confirmed is not good for a required event, and its
+// number is not given to another line.
+func TestUnconfirmedLines(t *testing.T) {
+	to, disk := &taken{}, errors.New("input/output error")
+	out := &flawed{stream: stream{to: to}, fail: disk}
+	s := newSink(Options{Required: true}, out)
+	if err := s.Require(t.Context(), sample); !errors.Is(err, disk) {
+		t.Errorf("err = %v", err)
+	}
+	out.fail = nil // its goroutine is idle: Require has returned
+	if err := s.Require(t.Context(), sample); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil || s.Lost() != 1 {
+		t.Errorf("%v, %d lost", err, s.Lost())
+	}
+	lines := to.lines()
+	if len(lines) != 4 || !strings.Contains(lines[1], `"event":"lost","count":1`) {
+		t.Fatalf("%q", lines)
+	}
+	for n, line := range lines[:3] {
+		if seqOf(t, line) != uint64(n)+1 {
+			t.Errorf("line %d: %s", n, line)
+		}
+	}
+}
+
 func TestStandardStreams(t *testing.T) {
 	for _, to := range []string{"stdout", "stderr"} {
 		s, err := Open([]string{to}, Options{})
