@@ -25,11 +25,10 @@ func (p *process) openAdmin(file *config.File) error {
 	return p.openSocket(file.Admin.Socket)
 }
 
-// makeSocketPlace makes the directory of the default admin socket, while the
-// broker still may. Without it the socket is not opened, which is when that is
-// told.
+// makeSocketPlace makes the directory of the admin socket, while the broker
+// still may. Without it the socket is not opened, which is when that is told.
 func (p *process) makeSocketPlace(at *config.Listen) {
-	if at != nil && at.Pos == (config.Pos{}) {
+	if at != nil {
 		_ = admin.MakePlace(at.Address)
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,20 @@ func TestNoReloadBeforeTheStart(t *testing.T) {
 	p := new(process)
 	if err := p.reload(t.Context()); err == nil || !strings.Contains(err.Error(), "not ready") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// In a pod there are directories of root's alone in which everybody may write:
+// the admin socket's own below one of them is made, for the broker's user.
+func TestPlaceOfAdminSocketIsMade(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there a directory's permissions are not the broker's to set")
+	}
+	place := filepath.Join(t.TempDir(), "admin")
+	at := config.Listen{Network: "unix", Address: filepath.Join(place, "s"), Pos: config.Pos{Line: 1, Column: 1}}
+	new(process).makeSocketPlace(&at)
+	if info, err := os.Stat(place); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("got %v, %v", info, err)
 	}
 }
 
