@@ -102,6 +102,9 @@ func (x *exchange) origin() (origin.Origin, *problem) {
 	if strings.ContainsAny(x.r.RequestURI, "#\\") {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a # or \\ in it, which programs understand in different ways")
 	}
+	if strings.Contains(x.r.RequestURI, " ") { // of HTTP/2, which has no line that it would end
+		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a blank in it")
+	}
 	if !x.stage.tunnel.IsZero() {
 		return x.tunnelled()
 	}

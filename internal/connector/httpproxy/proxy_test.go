@@ -243,6 +243,21 @@ func TestClientCannotAddToTheCredential(t *testing.T) {
 	}
 }
 
+// HTTP/2 has no request line that a blank could end; HTTP/1.1, which the target
+// may speak, has.
+func TestBlankInAURLOfHTTP2(t *testing.T) {
+	tg := newTLSTarget(t, nil)
+	p := newProxy(t, svc{name: "a", config: fmt.Sprintf("hosts: [%q]", tg.host)})
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, tg.URL, nil)
+	r.URL.RawQuery = "a HTTP/1.1"
+	if status, _ := do(t, p.client(), r); status != 400 {
+		t.Errorf("%d", status)
+	}
+	if n := len(tg.requests()); n != 0 {
+		t.Errorf("the target was asked %d times", n)
+	}
+}
+
 // What is no header for the service's rules is none as a trailer either: some
 // servers make one of both.
 func TestOverridesInTrailers(t *testing.T) {

@@ -227,6 +227,20 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// A trailer that cannot be sent ends the request: the target would wait for the
+// body's end.
+func TestUnwritableTrailer(t *testing.T) {
+	ts := newTargets(t)
+	tg := newTarget(t, func(_ net.Conn, in *bufio.Reader) { _, _ = readOne(in) })
+	r := request(t, "PUT", struct{ io.Reader }{strings.NewReader("abc")})
+	r.ContentLength, r.Trailer = -1, http.Header{"a b": {"c"}}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, _, err := ask(ts, tg.to, r.WithContext(ctx)); !errors.Is(err, http1wire.ErrUnwritable) {
+		t.Error(err)
+	}
+}
+
 // A panic of who reads the body ends its request alone.
 func TestPanickingBody(t *testing.T) {
 	r := request(t, "PUT", struct{ io.Reader }{ouch{}})

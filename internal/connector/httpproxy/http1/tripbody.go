@@ -72,7 +72,7 @@ func (x *trip) sendBody(buf []byte) (read bool, err error) {
 		case err == io.EOF && left > 0:
 			return true, io.ErrUnexpectedEOF
 		case err == io.EOF && chunked:
-			return false, x.lastChunk(out[:0])
+			return x.lastChunk(out[:0])
 		case err == io.EOF, !chunked && left == 0:
 			return false, nil
 		case err != nil:
@@ -83,14 +83,14 @@ func (x *trip) sendBody(buf []byte) (read bool, err error) {
 
 var errLength = errors.New("the body is longer than was said")
 
-func (x *trip) lastChunk(out []byte) error {
+// lastChunk counts a trailer that cannot be sent as one that cannot be read.
+func (x *trip) lastChunk(out []byte) (read bool, err error) {
 	out = append(out, "0\r\n"...)
-	out, _, err := http1wire.AppendFields(out, x.out.Trailer, nil, framesRequest)
-	if err != nil {
-		return err
+	if out, _, err = http1wire.AppendFields(out, x.out.Trailer, nil, framesRequest); err != nil {
+		return true, err
 	}
 	_, err = x.c.nc.Write(append(out, "\r\n"...))
-	return err
+	return false, err
 }
 
 // bodySent says whether the request went out to its end.
