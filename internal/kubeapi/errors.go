@@ -36,8 +36,10 @@ func StatusError(status int) error {
 
 // ConnectError says what went wrong before or while an answer came.
 func ConnectError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, context.DeadlineExceeded) {
+		return fmt.Errorf("asking the API server: no answer in time: %w", cause)
+	} else if cause != nil {
+		return cause
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok { // it repeats the whole URL
 		err = e.Err

@@ -56,11 +56,16 @@ func newDouble(t *testing.T) *double {
 // follow starts a watcher that is ended with the test.
 func (d *double) follow(reporter string, logs *logs) *Watcher {
 	d.t.Helper()
+	return d.followAt(pauses{2 * time.Millisecond, 20 * time.Millisecond}, reporter, logs)
+}
+
+func (d *double) followAt(p pauses, reporter string, logs *logs) *Watcher {
+	d.t.Helper()
 	ca := testenv.WriteFile(d.t, "ca.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.Certificate().Raw})))
 	w := watch(Options{
 		Cluster: cluster(testenv.WriteFile(d.t, "config", kubeconfig(d.URL, ca, canary, "s"))),
 		Group:   "g.io", Version: "v2", Plural: "things", Name: "n", Reporter: reporter, Log: slog.New(slog.NewTextHandler(logs, nil)),
-	}, pauses{2 * time.Millisecond, 20 * time.Millisecond})
+	}, p)
 	d.t.Cleanup(func() {
 		w.Close()
 		if strings.Contains(logs.String(), canary) {

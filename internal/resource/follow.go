@@ -57,9 +57,12 @@ func (w *Watcher) follow(ctx context.Context) {
 		if time.Since(began) > w.pauses.longest || err == nil && version != from { // it was of use
 			pause = w.pauses.first
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			sleep(ctx, jitter(pause))
 			pause = min(2*pause, w.pauses.longest)
+		case time.Since(began) < shortWatch: // each may bring something, and none lasts
+			sleep(ctx, jitter(w.pauses.first))
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package resource
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func has(w *Watcher, spec string) func() bool {
@@ -236,5 +239,49 @@ func TestStatusIsWrittenLater(t *testing.T) {
 			d.recover()
 			eventually(t, "the status", func() bool { return d.status() == "False 1 by me" })
 		})
+	}
+}
+
+// A server that does not answer is called that, and not a context's deadline.
+func TestServerThatHangs(t *testing.T) {
+	d := newDouble(t)
+	d.misbehave(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
+	w := d.follow("me", &logs{})
+	a, err := w.access()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Wipe()
+	client, done := a.Client()
+	defer done()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = w.list(ctx, client, a.Namespace)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "asking the API server: no answer in time") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server that says something new in each watch and ends it at once is asked
+// now and then, not all the time.
+func TestServerThatEndsWatches(t *testing.T) {
+	d := newDouble(t)
+	d.set(1)
+	var watches atomic.Int64
+	d.misbehave(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("watch") == "" {
+			return false
+		}
+		_, _ = fmt.Fprintf(rw, `{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"v%d"}}}`+"\n", watches.Add(1))
+		return true
+	})
+	const pause = 50 * time.Millisecond
+	d.followAt(pauses{pause, pause}, "me", &logs{})
+	eventually(t, "a watch", func() bool { return watches.Load() > 0 })
+	began, before := time.Now(), watches.Load()
+	time.Sleep(200 * time.Millisecond)
+	// Each pause is half of that at least.
+	if got, most := watches.Load()-before, int64(time.Since(began)/(pause/2))+1; got > most {
+		t.Errorf("%d watches, want %d at most", got, most)
 	}
 }
