@@ -28,13 +28,12 @@ type queue struct {
 
 	once sync.Once
 	quit chan struct{}
-	done chan struct{}
 }
 
 func newQueue(ended, dropped *atomic.Uint64, export func(context.Context, []sdktrace.ReadOnlySpan) error) *queue {
 	return &queue{
 		spans: make(chan sdktrace.ReadOnlySpan, maxQueue), ended: ended, dropped: dropped, export: export,
-		quit: make(chan struct{}), done: make(chan struct{}),
+		quit: make(chan struct{}),
 	}
 }
 
@@ -72,7 +71,6 @@ func (q *queue) Shutdown(context.Context) error {
 // run sends batches until Shutdown, and after it what has been taken. ctx cuts
 // it short.
 func (q *queue) run(ctx context.Context) {
-	defer close(q.done)
 	for {
 		batch := q.collect()
 		if len(batch) > 0 {
