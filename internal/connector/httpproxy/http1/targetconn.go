@@ -28,6 +28,7 @@ type targetConn struct {
 
 	mu      sync.Mutex
 	until   time.Time // the read deadline; zero is none
+	taken   time.Time // the write deadline, likewise
 	stopped bool      // by interrupt: deadlines stay in the past
 }
 
@@ -75,6 +76,22 @@ func (c *targetConn) arm(limit time.Duration, now time.Time) {
 	} else if c.until.Sub(now) < limit {
 		c.set(now.Add(limit + limit/8))
 	}
+}
+
+// armWrite bounds the next write as arm does reads: for a target that takes
+// nothing more, which no answer tells of.
+func (c *targetConn) armWrite(limit time.Duration, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var until time.Time
+	if limit > 0 {
+		until = now.Add(limit + limit/8)
+	}
+	if c.stopped || limit > 0 && c.taken.Sub(now) >= limit || until.Equal(c.taken) {
+		return
+	}
+	c.taken = until
+	_ = c.nc.SetWriteDeadline(until)
 }
 
 // exactly bounds reads to limit from now.

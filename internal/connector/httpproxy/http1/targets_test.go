@@ -335,6 +335,30 @@ func TestTimeouts(t *testing.T) {
 	mustAsk(t, ts, slow.to, request(t, "GET", nil), "ok")
 }
 
+// A target that reads no more holds nobody up for longer than that either, and
+// the time of one request does not end the next on the same connection.
+func TestTargetThatTakesNoMore(t *testing.T) {
+	deaf := newTarget(t, func(net.Conn, *bufio.Reader) { <-t.Context().Done() })
+	ts := newTargets(t)
+	ts.ResponseTimeout = 100 * time.Millisecond
+	endless := request(t, "PUT", io.LimitReader(zeros{}, 64<<20))
+	endless.ContentLength = 64 << 20
+	_, _, err := ask(ts, deaf.to, endless)
+	if n, ok := errors.AsType[net.Error](err); !ok || !n.Timeout() || !strings.Contains(err.Error(), "takes no more of the request's body") {
+		t.Errorf("%v", err)
+	}
+
+	reader := newTarget(t, always(ok))
+	for range 2 {
+		mustAsk(t, ts, reader.to, request(t, "PUT", strings.NewReader("abc")), "ok")
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
 func TestCancel(t *testing.T) {
 	came := make(chan struct{}, 2)
 	tg := newTarget(t, func(c net.Conn, in *bufio.Reader) {
@@ -407,12 +431,15 @@ func TestSwitching(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nfirst")
 		_, _ = io.Copy(struct{ io.Writer }{c}, in)
 	})
-	resp, err := newTargets(t).RoundTrip(tg.to, request(t, "GET", nil), nil)
+	ts := newTargets(t)
+	ts.ResponseTimeout = 100 * time.Millisecond
+	resp, err := ts.RoundTrip(tg.to, request(t, "GET", nil), nil)
 	if err != nil || resp.StatusCode != 101 {
 		t.Fatal(resp, err)
 	}
 	both := resp.Body.(io.ReadWriteCloser)
 	defer func() { _ = both.Close() }()
+	time.Sleep(200 * time.Millisecond) // no bound of the request is left
 	_, _ = io.WriteString(both, " second")
 	_ = both.(interface{ CloseWrite() error }).CloseWrite()
 	if all, err := io.ReadAll(both); err != nil || string(all) != "first second" {

@@ -43,6 +43,7 @@ type trip struct {
 	sent   bool       // the whole body went out
 	over   bool       // the head of the answer has come
 	failed error      // of reading the client's body
+	stuck  error      // of sending it to a target that takes nothing
 }
 
 // maxInterim bounds the interim answers to one request.
@@ -76,10 +77,15 @@ func (x *trip) why(err error) error {
 	if ended := x.out.Context().Err(); ended != nil {
 		return ended
 	}
+	if x.stuck != nil {
+		return fmt.Errorf("the target takes no more of the request's body: %w", x.stuck)
+	}
 	return err
 }
 
 func (x *trip) exchange() error {
+	now := time.Now()
+	x.c.armWrite(x.targets.ResponseTimeout, now)
 	if err := x.c.send(); err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (x *trip) exchange() error {
 			return err
 		}
 	} else {
-		x.c.arm(x.targets.ResponseTimeout, time.Now())
+		x.c.arm(x.targets.ResponseTimeout, now)
 	}
 	for x.head.Code == 0 { // or else startBody has read it
 		if err := x.readHead(); err != nil {
@@ -177,6 +183,7 @@ func (x *trip) answer() {
 		x.done = true
 		x.stopWatching()
 		x.c.disarm()
+		x.c.armWrite(0, time.Time{})
 		x.resp.Body = &switched{x.c}
 	case h.Length == 0 && x.bodySent():
 		x.err = io.EOF

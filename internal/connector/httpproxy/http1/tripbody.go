@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ func (x *trip) upload() {
 	case read:
 		x.failed = err
 		x.c.interrupt() // a target would wait for the rest
+	case errors.Is(err, os.ErrDeadlineExceeded) && !x.over:
+		x.stuck = err
+		x.c.interrupt()
 	}
 	// Otherwise the target may have answered: whoever waits for that goes on.
 }
@@ -64,6 +68,7 @@ func (x *trip) sendBody(buf []byte) (read bool, err error) {
 			} else if left -= int64(n); left < 0 {
 				return true, errLength
 			}
+			x.c.armWrite(x.targets.ResponseTimeout, time.Now())
 			if _, werr := x.c.nc.Write(data); werr != nil {
 				return false, werr
 			}
@@ -89,6 +94,7 @@ func (x *trip) lastChunk(out []byte) (read bool, err error) {
 	if out, _, err = http1wire.AppendFields(out, x.out.Trailer, nil, framesRequest); err != nil {
 		return true, err
 	}
+	x.c.armWrite(x.targets.ResponseTimeout, time.Now())
 	_, err = x.c.nc.Write(append(out, "\r\n"...))
 	return false, err
 }
