@@ -182,11 +182,16 @@ func (w *wire) ask() error {
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) || !bytes.Contains(head, []byte("\r\nContent-Length: 1024\r\n")) {
+	if !isSmallAnswer(head) {
 		return fmt.Errorf("%w: %.200q", errAnswer, head)
 	}
 	_, err = w.in.Discard(len(head) + smallBytes)
 	return err
+}
+
+// isSmallAnswer says whether head is that of the small answer.
+func isSmallAnswer(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) && bytes.Contains(head, []byte("\r\nContent-Length: 1024\r\n"))
 }
 
 func (w *wire) close() { w.conn.Close() }

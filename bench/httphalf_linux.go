@@ -60,6 +60,9 @@ func (h *halfLoad) greatest(ctx context.Context) (float64, error) {
 func (c httpClient) steady(ctx context.Context, clients int, rate float64, lasting time.Duration) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, lasting+30*time.Second)
 	defer cancel()
+	if !c.encrypted && !c.h2 {
+		return c.steadyPlain(ctx, clients, rate, lasting)
+	}
 	askers, undo, err := c.askers(ctx, clients)
 	defer undo()
 	if err != nil {

@@ -53,7 +53,7 @@ func drain(ctx context.Context, env Env, o drainOptions, services []string) erro
 		return failed(err)
 	}
 	if !o.wait {
-		_, err = fmt.Fprintf(env.Stdout, "%d services accept no more connections, %d connections are left\n", len(d.Services), d.Connections)
+		_, err = fmt.Fprintf(env.Stdout, "%s stopped accepting, %s still open\n", plural(len(d.Services), "service"), plural(int(d.Connections), "connection"))
 		return err
 	}
 	if o.timeout > 0 {
@@ -78,7 +78,7 @@ func drain(ctx context.Context, env Env, o drainOptions, services []string) erro
 		_, err = fmt.Fprintln(env.Stdout, "drained: no connection is left")
 		return err
 	case ctx.Err() != nil:
-		return failed(fmt.Errorf("%d connections are left, and stay; secretless connections shows them, secretless close ends one", left))
+		return failed(fmt.Errorf("%s still open: secretless connections shows what is left, secretless close ends one", plural(left, "connection")))
 	}
 	return failed(err)
 }

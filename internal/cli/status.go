@@ -101,7 +101,7 @@ func readiness(s admin.Status) string {
 }
 
 func configLine(s admin.Status) string {
-	text := fmt.Sprintf("%s, %d reloads, %d failed", s.Config, s.Reloads.Succeeded, s.Reloads.Failed)
+	text := fmt.Sprintf("%s, %s, %d failed", s.Config, plural(s.Reloads.Succeeded, "reload"), s.Reloads.Failed)
 	if s.Reloads.LastTime != nil {
 		text += fmt.Sprintf(", the last %s ago", top.Age(s.Now.Sub(*s.Reloads.LastTime)))
 	}

@@ -221,7 +221,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	}
 	b := newBusy(r, 8)
 	b.stopping.Store(true)
-	if out := r.asked("drain", "db"); !strings.HasPrefix(out, "1 services accept no more connections, ") {
+	if out := r.asked("drain", "db"); !strings.HasPrefix(out, "1 service stopped accepting, ") {
 		t.Errorf("drain: %s", out)
 	}
 	if code, _ := r.health("/ready"); code != http.StatusServiceUnavailable {
@@ -238,7 +238,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		t.Errorf("%d connections were cut", n)
 	}
 	code, out := r.command("drain", "db", "--wait", "--timeout", "300ms", "--socket", filepath.Join(r.dir, "admin"))
-	if code != 1 || !strings.Contains(out, "1 connections are left, and stay") {
+	if code != 1 || !strings.Contains(out, "1 connection still open") {
 		t.Errorf("a drain that takes too long: %d %s", code, out)
 	}
 	expectAlive(t, held)

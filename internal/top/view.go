@@ -96,7 +96,10 @@ func (v *view) head() []line {
 	for _, service := range s.Services {
 		open, handshakes = open+service.Active, handshakes+service.Handshakes
 	}
-	reloads := fmt.Sprintf("%d reloads", s.Reloads.Succeeded+s.Reloads.Failed)
+	reloads := "1 reload"
+	if n := s.Reloads.Succeeded + s.Reloads.Failed; n != 1 {
+		reloads = fmt.Sprintf("%d reloads", n)
+	}
 	if s.Reloads.LastError != "" {
 		reloads += ", THE LAST FAILED"
 	}
