@@ -259,6 +259,11 @@ func TestCommandsInherit(t *testing.T) {
 // configuration was read is undone, and a limit on core dumps that somebody
 // else has set stays.
 func TestConcealAndReveal(t *testing.T) {
+	// A child that becomes another user shares this process's memory for a
+	// moment, and the kernel marks that as not dumpable.
+	if err := setDumpable(true); err != nil {
+		t.Fatal(err)
+	}
 	before := coreLimit(t)
 	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_CORE, &before) })
 	for _, soft := range []uint64{0, min(4096, before.Max), before.Max} {
