@@ -66,14 +66,14 @@ func (c *client) certificate(info *tls.CertificateRequestInfo) (*tls.Certificate
 	defer cancel()
 	set, err := c.to.Credentials.Get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, keyError{err}
 	}
 	defer set.Wipe()
 	key, _ := set.Get(KeyName)
 	pair, err := tls.X509KeyPair(c.to.CertPEM, key.Bytes())
 	if err != nil {
 		// The parser's error may quote what it read.
-		return nil, errors.New("otlp.key is no PEM private key that belongs to otlp.cert")
+		return nil, keyError{errors.New("otlp.key is no PEM private key that belongs to otlp.cert")}
 	}
 	return &pair, nil
 }
@@ -156,7 +156,7 @@ func (c *client) post(ctx context.Context, signal string, body []byte) (retry bo
 	defer set.Wipe()
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return false, err
+		return false, connectError(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)

@@ -274,3 +274,32 @@ func TestUnusableHeaders(t *testing.T) {
 		}
 	}
 }
+
+// A collector knows the token and chooses what it answers: the log does not
+// repeat that.
+func TestCollectorThatEchoesTheToken(t *testing.T) {
+	for _, answer := range []string{
+		"TOKEN\r\n\r\n", "HTTP/1.1 TOKEN\r\n\r\n", "HTTP/1.1 200 OK\r\nX-Token TOKEN\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: TOKEN\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: TOKEN\r\n\r\n",
+	} {
+		c := newReceiver(t, httptest.NewServer)
+		c.set(func(w http.ResponseWriter, r *http.Request) bool {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return true
+			}
+			_, _ = io.WriteString(conn, strings.ReplaceAll(answer, "TOKEN", r.Header.Get("Authorization")))
+			_ = conn.Close()
+			return true
+		})
+		e, l := exporter(t)
+		to := destination(c)
+		to.Interval, to.Headers, to.Credentials = time.Hour, []string{"authorization"}, &tokens{values: []string{"c4nary"}}
+		e.Use(to)
+		e.Close()
+		if text := l.String(); !strings.Contains(text, "cannot send") || strings.Contains(text, "c4nary") {
+			t.Errorf("%q, log: %s", answer, text)
+		}
+	}
+}
