@@ -3,7 +3,6 @@ package packaging_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,14 +88,4 @@ func fileHash(t *testing.T, path string) string {
 	t.Helper()
 	sum := sha256.Sum256([]byte(read(t, path)))
 	return hex.EncodeToString(sum[:])
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }

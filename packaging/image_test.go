@@ -98,7 +98,7 @@ func inImage(t *testing.T, r release, source string) {
 	i.files()
 
 	server := testenv.Postgres(t, testenv.PG{})
-	port, health := freePort(t), freePort(t)
+	port, health := testenv.FreePort(t), testenv.FreePort(t)
 	write(t, i.root+"/etc/secretless.yml", fmt.Sprintf(`version: "2"
 services:
   db:

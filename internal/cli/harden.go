@@ -67,7 +67,7 @@ func (p *process) harden(file *config.File, built *assemble.Built) error {
 	}
 	p.hardening = state
 	p.options.confined.state = state
-	p.log.Info("hardening", "in force", state)
+	p.log.Info("hardening", "in_force", state)
 	return nil
 }
 

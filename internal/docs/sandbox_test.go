@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"secretless/internal/testenv"
 )
 
 // sandbox is where the commands of a page run: a directory of their own, which
@@ -78,7 +78,7 @@ func newSandbox(t *testing.T) *sandbox {
 func (s *sandbox) ports(numbers ...int) {
 	s.t.Helper()
 	for _, n := range numbers {
-		port := strconv.Itoa(freePort(s.t))
+		port := strconv.Itoa(testenv.FreePort(s.t))
 		s.replace[strconv.Itoa(n)] = port
 		if name := defaultPorts[n]; name != "" {
 			s.env[name] = port
@@ -89,21 +89,6 @@ func (s *sandbox) ports(numbers ...int) {
 // defaultPorts are the variables that tell clients another default: a page need
 // not name the port that everybody knows.
 var defaultPorts = map[int]string{5432: "PGPORT", 3306: "MYSQL_TCP_PORT"}
-
-// freePort is below the range that the kernel gives to outgoing connections:
-// another connection would take it before the broker does.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 200 {
-		port := 10000 + rand.IntN(10000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port between 10000 and 20000")
-	return 0
-}
 
 // here is the page's text with what is meant here; the longest first, each
 // place once.

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,7 +106,7 @@ func prepare(t *testing.T) *running {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return &running{
-		t: t, dir: dir, config: filepath.Join(dir, "secretless.yml"), port: freePort(t),
+		t: t, dir: dir, config: filepath.Join(dir, "secretless.yml"), port: testenv.FreePort(t),
 		env: map[string]string{}, log: &buffer{}, signals: make(chan os.Signal, 8), done: make(chan struct{}),
 		own: os.Getenv(ownProcessVariable) != "",
 	}
@@ -217,22 +215,6 @@ func (r *running) socketDSN(options ...string) string {
 func (r *running) psql(args ...string) (string, error) {
 	r.t.Helper()
 	return testenv.Command(r.t, nil, testenv.Tool(r.t, "psql"), append([]string{"-X", "-w", "-At", "-d", r.dsn()}, args...)...)
-}
-
-// freePort looks below the range that the kernel gives to outgoing
-// connections, and beside the one of the test servers: another connection
-// would take the port before the broker does.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 200 {
-		port := 10000 + rand.IntN(10000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port between 10000 and 20000")
-	return 0
 }
 
 // buffer is a log that is read while it is written.

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"secretless/internal/testenv"
 )
 
 func sshForwardFeatures() []sshFeature {
@@ -66,7 +68,7 @@ func (p sshPlace) forwards(t *testing.T, talk func() error, options ...string) e
 }
 
 func localToTCP(t *testing.T, p sshPlace) error {
-	far, port := farEnd(t, "tcp", "127.0.0.1:0"), freePort(t)
+	far, port := farEnd(t, "tcp", "127.0.0.1:0"), testenv.FreePort(t)
 	return p.forwards(t, func() error { return talk("tcp", fmt.Sprintf("127.0.0.1:%d", port)) },
 		"-L", fmt.Sprintf("%d:%s", port, far.Addr()))
 }
@@ -105,7 +107,7 @@ func manyForwards(t *testing.T, p sshPlace) error {
 }
 
 func dynamicForward(t *testing.T, p sshPlace) error {
-	far, port := farEnd(t, "tcp", "127.0.0.1:0"), freePort(t)
+	far, port := farEnd(t, "tcp", "127.0.0.1:0"), testenv.FreePort(t)
 	return p.forwards(t, func() error { return talkBySOCKS(fmt.Sprintf("127.0.0.1:%d", port), far.Addr()) }, "-D", fmt.Sprint(port))
 }
 
@@ -134,7 +136,7 @@ func jump(t *testing.T, p sshPlace) error {
 }
 
 func remoteFixed(t *testing.T, p sshPlace) error {
-	far, port := farEnd(t, "tcp", "127.0.0.1:0"), freePort(t)
+	far, port := farEnd(t, "tcp", "127.0.0.1:0"), testenv.FreePort(t)
 	return p.forwards(t, func() error { return talk("tcp", fmt.Sprintf("127.0.0.1:%d", port)) },
 		"-R", fmt.Sprintf("%d:%s", port, far.Addr()))
 }
@@ -162,12 +164,12 @@ func remoteSocket(t *testing.T, p sshPlace) error {
 }
 
 func remoteDynamic(t *testing.T, p sshPlace) error {
-	far, port := farEnd(t, "tcp", "127.0.0.1:0"), freePort(t)
+	far, port := farEnd(t, "tcp", "127.0.0.1:0"), testenv.FreePort(t)
 	return p.forwards(t, func() error { return talkBySOCKS(fmt.Sprintf("127.0.0.1:%d", port), far.Addr()) }, "-R", fmt.Sprint(port))
 }
 
 func forwardToNobody(t *testing.T, p sshPlace) error {
-	nobody := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	nobody := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	return p.ssh(t, nil, "", "-o", "LogLevel=INFO", "-W", nobody).fails("open failed: connect failed: Connection refused")
 }
 
@@ -184,7 +186,7 @@ func cancelForward(t *testing.T, p sshPlace) error {
 	if err != nil {
 		return err
 	}
-	far, port, other := farEnd(t, "tcp", "127.0.0.1:0"), freePort(t), freePort(t)
+	far, port, other := farEnd(t, "tcp", "127.0.0.1:0"), testenv.FreePort(t), testenv.FreePort(t)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	what, stays := fmt.Sprintf("%d:%s", port, far.Addr()), fmt.Sprintf("%d:%s", other, far.Addr())
 	err = errors.Join(

@@ -107,7 +107,7 @@ func TestMetricsAndTraces(t *testing.T) {
 	defer api.Close()
 	r := prepare(t)
 	r.env["OTLP_TOKEN"], r.env["API_PASSWORD"] = "Bearer otlp-canary-1", "api-canary-2"
-	metrics, web := freePort(t), freePort(t)
+	metrics, web := testenv.FreePort(t), testenv.FreePort(t)
 	target, _ := url.Parse(api.URL)
 	config := func(name string) string {
 		return strings.Replace(r.yaml(service{server: server, user: server.Users.SCRAM}), "\n  db:", "\n  "+name+":", 1) + fmt.Sprintf(`metrics: { listen: "tcp://127.0.0.1:%d", interval: 1s }
@@ -237,7 +237,7 @@ func seriesOf(text string) []string { return series.FindAllString(text, -1) }
 func TestClientsMakeNoSeries(t *testing.T) {
 	server := testenv.Postgres(t, testenv.PG{})
 	r := prepare(t)
-	metrics := freePort(t)
+	metrics := testenv.FreePort(t)
 	r.run(r.yaml(service{server: server, user: server.Users.SCRAM}) + fmt.Sprintf("metrics: { listen: \"tcp://127.0.0.1:%d\" }\n", metrics))
 	scrape := func() int {
 		return len(seriesOf(fetchText(t, http.DefaultClient, fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics), nil)))
@@ -263,7 +263,7 @@ func TestClientsMakeNoSeries(t *testing.T) {
 func TestMetricsAddressChanges(t *testing.T) {
 	server := testenv.Postgres(t, testenv.PG{})
 	r := prepare(t)
-	first, second := freePort(t), freePort(t)
+	first, second := testenv.FreePort(t), testenv.FreePort(t)
 	with := func(port int) string {
 		return r.yaml(service{server: server, user: server.Users.SCRAM}) + fmt.Sprintf("metrics: { listen: \"tcp://127.0.0.1:%d\" }\n", port)
 	}

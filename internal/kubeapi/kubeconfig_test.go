@@ -12,18 +12,6 @@ import (
 
 const canary = "c4nary-kube"
 
-// config writes a kubeconfig with one cluster, user and context.
-func config(t *testing.T, dir, name, cluster, user string) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	text := "clusters:\n- {name: c, cluster: {" + cluster + "}}\nusers:\n- {name: u, user: {" + user + "}}\n" +
-		"contexts:\n- {name: x, context: {cluster: c, user: u, namespace: shop}}\ncurrent-context: x\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestKubeconfig(t *testing.T) {
 	ca := testenv.CA(t)
 	pair, other := ca.Client(t, "app"), ca.Client(t, "other")
@@ -70,7 +58,7 @@ func TestKubeconfig(t *testing.T) {
 		"no yaml":         {good, "{" + canary, "kubeconfig " + filepath.Join(dir, "config") + ": "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, err := fromKubeconfig([]string{config(t, dir, "config", c.cluster, c.user)}, "")
+			a, err := fromKubeconfig([]string{testenv.Kubeconfig(t, dir, "config", c.cluster, c.user)}, "")
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), canary) {
 					t.Errorf("got %v, want %q", err, c.want)
@@ -101,7 +89,7 @@ func TestKubeconfigList(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first := config(t, one, "config", `server: "https://one"`, "tokenFile: token")
+	first := testenv.Kubeconfig(t, one, "config", `server: "https://one"`, "tokenFile: token")
 	second := filepath.Join(two, "config")
 	if err := os.WriteFile(second, []byte(`{"current-context": "y",
 		"clusters": [{"name": "c", "cluster": {"server": "https://two"}}],

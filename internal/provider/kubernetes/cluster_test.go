@@ -20,18 +20,6 @@ import (
 
 const canary = "c4nary-kube"
 
-// config writes a kubeconfig with one cluster, user and context.
-func config(t *testing.T, dir, name, cluster, user string) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	text := "clusters:\n- {name: c, cluster: {" + cluster + "}}\nusers:\n- {name: u, user: {" + user + "}}\n" +
-		"contexts:\n- {name: x, context: {cluster: c, user: u, namespace: shop}}\ncurrent-context: x\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // reader is a service account that may read one secret.
 func reader(t *testing.T, k *testenv.KubeServer, namespace, account, name string) string {
 	t.Helper()
@@ -240,13 +228,13 @@ func TestProxyAndServerName(t *testing.T) {
 	k.SetSecret(t, namespace, "db", map[string][]byte{"where": []byte("own")})
 	token := reader(t, k, namespace, "app", "db")
 	proxy := newProxy(t)
-	path := config(t, t.TempDir(), "config", `server: "`+k.URL()+`", certificate-authority: "`+k.CAFile()+`", tls-server-name: localhost, proxy-url: "http://`+proxy.address+`"`,
+	path := testenv.Kubeconfig(t, t.TempDir(), "config", `server: "`+k.URL()+`", certificate-authority: "`+k.CAFile()+`", tls-server-name: localhost, proxy-url: "http://`+proxy.address+`"`,
 		"token: "+token)
 	p := build(t, Config{Kubeconfig: path, Namespace: namespace}, nil)
 	if got, err := fetch(t, p, "db#where"); got != "own" || err != nil || proxy.tunnels.Load() != 1 {
 		t.Errorf("%q, %v, %d tunnels", got, err, proxy.tunnels.Load())
 	}
-	path = config(t, t.TempDir(), "config", `server: "`+k.URL()+`", certificate-authority: "`+k.CAFile()+`", tls-server-name: other.example`, "token: "+token)
+	path = testenv.Kubeconfig(t, t.TempDir(), "config", `server: "`+k.URL()+`", certificate-authority: "`+k.CAFile()+`", tls-server-name: other.example`, "token: "+token)
 	_, err := fetch(t, build(t, Config{Kubeconfig: path, Namespace: namespace}, nil), "db#where")
 	if err == nil || !strings.Contains(err.Error(), "the API server's certificate is not trusted: x509: certificate is valid for localhost, not other.example") {
 		t.Errorf("wrong name: %v", err)
