@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"secretless/internal/audit"
 	"secretless/internal/broker"
 	"secretless/internal/harden"
 	"secretless/internal/peer"
@@ -112,12 +113,15 @@ type Operations struct {
 	Connections func(broker.ConnectionQuery) ([]broker.ConnectionStatus, int)
 	Close       func(ctx context.Context, id uint64) error
 	// Reload's error text reaches the caller.
+	// Caller tells it who asks.
 	Reload func(context.Context) error
 	Drain  func(services ...string) error
 	Level  *Level
 	Recent *Recent
-	// Log hears who has asked for what.
-	Log *slog.Logger
+	// Log hears who asks for what, Audit what came of it. Of a reload, which has
+	// other causes, too, the audit hears elsewhere.
+	Log   *slog.Logger
+	Audit audit.Sink
 }
 
 func connectionOf(c broker.ConnectionStatus) Connection {

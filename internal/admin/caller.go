@@ -4,26 +4,27 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"sync"
 	"time"
 
+	"secretless/internal/audit"
 	"secretless/internal/peer"
 )
 
 // Private wraps the listener of an admin socket: connections of any user but
 // the broker's own and root are closed at once, whatever mode the socket has by
 // now. Where the platform does not tell who connects (Windows), the directory's
-// permissions decide alone.
-func Private(l net.Listener, log *slog.Logger) net.Listener {
-	return &private{Listener: l, own: uint32(os.Geteuid()), log: log}
+// permissions decide alone. Who is closed is in the audit, each time.
+func Private(l net.Listener, log *slog.Logger, sink audit.Sink) net.Listener {
+	return &private{Listener: l, own: uint32(os.Geteuid()), log: log, audit: sink}
 }
 
 type private struct {
 	net.Listener
-	own uint32
-	log *slog.Logger
+	own   uint32
+	log   *slog.Logger
+	audit audit.Sink
 
 	mu     sync.Mutex
 	warned time.Time
@@ -46,8 +47,17 @@ func (p *private) Accept() (net.Conn, error) {
 		default:
 			return c, nil
 		}
+		p.record(c)
 		_ = c.Close()
 	}
+}
+
+func (p *private) record(c net.Conn) {
+	e := audit.Event{Time: time.Now(), Type: audit.Admin, Action: audit.ActionConnect, Outcome: audit.Fail}
+	if id, err := peer.Identify(c); err == nil {
+		e.Peer = id
+	}
+	p.audit.Record(e)
 }
 
 // warnEvery is how often refusals are logged.
@@ -85,7 +95,9 @@ func withCaller(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, callerKey{}, id)
 }
 
-func callerOf(r *http.Request) peer.Identity {
-	id, _ := r.Context().Value(callerKey{}).(peer.Identity)
+// Caller is the process that sent the request that ctx belongs to; it is not
+// known for any other ctx.
+func Caller(ctx context.Context) peer.Identity {
+	id, _ := ctx.Value(callerKey{}).(peer.Identity)
 	return id
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"secretless/internal/audit"
 	"secretless/internal/broker"
 )
 
@@ -52,11 +53,6 @@ type control struct {
 	Operations
 	profiles *profiles
 	streams  chan struct{}
-}
-
-// asked logs a request that changes something.
-func (c *control) asked(r *http.Request, what string, attrs ...any) {
-	c.Log.Info("admin request: "+what, append(attrs, "peer", callerOf(r))...)
 }
 
 func (c *control) status(w http.ResponseWriter, _ *http.Request) {
@@ -106,9 +102,12 @@ func (c *control) close(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.asked(r, "close a connection", "connection", id)
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(r.Context(), closeTimeout)
 	defer cancel()
-	switch err := c.Close(ctx, id); {
+	err = c.Close(ctx, id)
+	c.ended(r, audit.Event{Action: audit.ActionClose, Connection: id}, began, err)
+	switch {
 	case errors.Is(err, broker.ErrNoConnection):
 		refuse(w, http.StatusNotFound, fmt.Errorf("no connection with the id %d is open", id))
 	case err != nil:
@@ -133,7 +132,9 @@ func (c *control) reload(w http.ResponseWriter, r *http.Request) {
 func (c *control) drain(w http.ResponseWriter, r *http.Request) {
 	services := r.URL.Query()["service"]
 	c.asked(r, "drain", "services", services)
+	began := time.Now()
 	err := c.Drain(services...)
+	c.ended(r, audit.Event{Action: audit.ActionDrain, Detail: drainText(services)}, began, err)
 	if _, unknown := errors.AsType[*broker.UnknownServiceError](err); unknown {
 		refuse(w, http.StatusNotFound, err)
 		return
@@ -175,9 +176,11 @@ func (c *control) setLevel(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
+	began := time.Now()
 	c.Level.Set(level, during)
 	// After it, so that a change to info or below shows in the log.
 	c.asked(r, "log level", "level", q.Level, "for", during.String())
+	c.ended(r, audit.Event{Action: audit.ActionLevel, Detail: levelText(level, during)}, began, nil)
 	reply(w, http.StatusOK, c.Level.Report())
 }
 

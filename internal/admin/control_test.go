@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"secretless/internal/admin"
+	"secretless/internal/audit"
+	"secretless/internal/audit/audittest"
 	"secretless/internal/broker"
 	"secretless/internal/peer"
 )
@@ -33,6 +36,7 @@ func operations(change func(*admin.Operations)) admin.Operations {
 		Level:       admin.NewLevel(slog.LevelInfo),
 		Recent:      admin.NewRecent(),
 		Log:         slog.New(slog.DiscardHandler),
+		Audit:       audit.Nop{},
 	}
 	if change != nil {
 		change(&o)
@@ -45,7 +49,7 @@ func control(t *testing.T, change func(*admin.Operations)) (*admin.Client, *admi
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	log := slog.New(slog.DiscardHandler)
-	s := serve(t, admin.Private(listen(t, "unix", path), log), admin.Control(operations(change)))
+	s := serve(t, admin.Private(listen(t, "unix", path), log, audit.Nop{}), admin.Control(operations(change)))
 	return admin.Dial(path), s
 }
 
@@ -259,6 +263,84 @@ func TestRequestsAreLogged(t *testing.T) {
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `msg="admin request: close a connection" connection=4711 peer.uid=`+fmt.Sprint(os.Geteuid())) && runtime.GOOS == "linux" {
 		t.Errorf("log: %s", got)
 	}
+}
+
+// What was done through the socket is in the audit, with who asked and what came
+// of it; what was only asked about, or in no way that means anything, is not.
+func TestRequestsAreAudited(t *testing.T) {
+	var events events
+	client, _ := control(t, func(o *admin.Operations) {
+		o.Audit = &events
+		o.Close = func(_ context.Context, id uint64) error {
+			if id == 9 {
+				return broker.ErrNoConnection
+			}
+			return nil
+		}
+		o.Drain = func(names ...string) error {
+			if len(names) == 1 {
+				return &broker.UnknownServiceError{Name: names[0]}
+			}
+			return nil
+		}
+		o.Reload = func(ctx context.Context) error {
+			if got := admin.Caller(ctx); got.Known && got.UID != uint32(os.Geteuid()) {
+				t.Errorf("a reload is asked for by %v", got)
+			}
+			return nil
+		}
+	})
+	ctx := t.Context()
+	_, _ = client.Status(ctx)
+	_ = client.CloseConnection(ctx, 7)
+	_ = client.CloseConnection(ctx, 9)
+	_, _ = client.Drain(ctx, "a b", "db")
+	_, _ = client.Drain(ctx, "nope")
+	_, _ = client.Drain(ctx)
+	_, _ = client.SetLogLevel(ctx, admin.LevelRequest{Level: "DEBUG", For: "10m"})
+	_, _ = client.SetLogLevel(ctx, admin.LevelRequest{Level: "warn"})
+	_, _ = client.SetLogLevel(ctx, admin.LevelRequest{Level: "loud"})
+	_, _ = client.Profile(ctx, "heap", 0)
+	_, _ = client.Profile(ctx, "mutex", 1)
+	_, _ = client.Profile(ctx, "core", 0)
+	_ = client.Reload(ctx)
+	var got []string
+	for _, e := range events.all() {
+		got = append(got, strings.Join(strings.Fields(fmt.Sprintln(e.Type, e.Action, e.Connection, e.Detail, e.Outcome)), " "))
+		if e.Peer.UID != uint32(os.Geteuid()) || runtime.GOOS == "linux" && (e.Peer.PID != os.Getpid() || e.Peer.Executable == "") {
+			t.Errorf("%s %s by %+v", e.Type, e.Action, e.Peer)
+		}
+		if e.Detail == "mutex for 1s" && e.Duration < time.Second || e.Duration < 0 {
+			t.Errorf("%s took %v", e.Detail, e.Duration)
+		}
+	}
+	want := []string{
+		"admin close 7 ok", "admin close 9 failed", "admin drain 0 a b, db ok", "admin drain 0 nope failed", "admin drain 0 all services ok",
+		"admin log-level 0 debug for 10m0s ok", "admin log-level 0 warn ok", "admin profile 0 heap ok", "admin profile 0 mutex for 1s ok",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	audittest.Events(t, events.all())
+}
+
+// events is an audit that a test looks at.
+type events struct {
+	audit.Nop
+	mu   sync.Mutex
+	list []audit.Event
+}
+
+func (e *events) Record(one audit.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, one)
+}
+
+func (e *events) all() []audit.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.list)
 }
 
 type guarded struct {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"secretless/internal/admin"
+	"secretless/internal/audit"
+	"secretless/internal/audit/audittest"
 )
 
 // A socket that everybody can connect to still answers its own user alone.
@@ -36,7 +38,8 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	var log strings.Builder
 	var mu sync.Mutex
 	logger := slog.New(slog.NewTextHandler(&guarded{mu: &mu, to: &log}, nil))
-	serve(t, admin.Private(l, logger), admin.Control(operations(nil)))
+	var events events
+	serve(t, admin.Private(l, logger, &events), admin.Control(operations(nil)))
 	run := func(uid uint32) string {
 		cmd := exec.Command(program)
 		cmd.Env, cmd.Dir = []string{connectAs + "=" + path}, "/"
@@ -51,6 +54,11 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	}
 	if out := run(0); !strings.HasPrefix(out, "answered") {
 		t.Errorf("root: %s", out)
+	}
+	if all := events.all(); len(all) != 2 || all[0].Action != audit.ActionConnect || all[0].Outcome != audit.Fail || all[1].Peer.UID != 65534 {
+		t.Errorf("audited: %+v", all)
+	} else {
+		audittest.Events(t, all)
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -11,6 +11,8 @@ import (
 	"runtime/trace"
 	"sync"
 	"time"
+
+	"secretless/internal/audit"
 )
 
 const (
@@ -79,8 +81,10 @@ func (c *control) profile(w http.ResponseWriter, r *http.Request) {
 	}
 	c.asked(r, "profile", "profile", name, "seconds", seconds)
 	var data limited
-	d := time.Duration(seconds) * time.Second
-	if err := c.profiles.make(r.Context(), p, &data, d); err != nil {
+	began, d := time.Now(), time.Duration(seconds)*time.Second
+	err = c.profiles.make(r.Context(), p, &data, d)
+	c.ended(r, audit.Event{Action: audit.ActionProfile, Detail: profileText(name, d)}, began, err)
+	if err != nil {
 		refuse(w, http.StatusConflict, fmt.Errorf("the profile %s: %w", name, err))
 		return
 	}

@@ -32,9 +32,21 @@ const (
 	Reload  Type = "reload"  // the configuration was read again; Outcome says whether it was taken
 	Rotated Type = "rotated" // credentials of a service are others than before
 	Lost    Type = "lost"    // Count events before this one could not be written
+	// Admin is what somebody has asked for through the admin socket: Action,
+	// about Detail or Connection.
+	Admin Type = "admin"
 )
 
-// The outcomes of a Reload.
+// The actions of an Admin event.
+const (
+	ActionConnect = "connect"   // by another user, who was refused
+	ActionClose   = "close"     // of Connection
+	ActionDrain   = "drain"     // of the services in Detail
+	ActionLevel   = "log-level" // to the one in Detail
+	ActionProfile = "profile"   // of the kind in Detail
+)
+
+// The outcomes of Reload and Admin events.
 const (
 	OK   = "ok"
 	Fail = "failed"
@@ -69,7 +81,9 @@ type Event struct {
 	// Reason is a short stable word, for refused, failed, rotated and, where a
 	// connection did not end in order, closed.
 	Reason string
-	// Detail says what a Used or Answered event is about.
+	// Action is what an Admin event is about.
+	Action string
+	// Detail says what a Used, Answered or Admin event is about.
 	Detail string
 	// Status is that of an Answered event, in the protocol's own numbers.
 	Status int
@@ -82,7 +96,8 @@ type Event struct {
 	// By is what caused a Reload or Stopped: signal, watch, admin, start or
 	// context.
 	By string
-	// Outcome is that of a Reload, Errors how many mistakes it found.
+	// Outcome is that of a Reload or an Admin event, Errors how many mistakes a
+	// Reload found.
 	Outcome string
 	Errors  int
 	// Services is how many run now, after Started and Reload.

@@ -38,6 +38,7 @@ type line struct {
 	ToClient    *int64          `json:"bytes_to_client,omitempty"`
 	Seconds     *float64        `json:"seconds,omitempty"`
 	By          string          `json:"by,omitempty"`
+	Action      string          `json:"action,omitempty"`
 	Outcome     string          `json:"outcome,omitempty"`
 	Services    *int            `json:"services,omitempty"`
 	Errors      int             `json:"errors,omitempty"`
@@ -124,7 +125,7 @@ func (e Event) line(clip func(string) string) line {
 		Time: e.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), Event: e.Type,
 		Service: clip(e.Service), Connector: clip(e.Connector), Connection: e.Connection,
 		Listener: clip(e.Listener), Remote: clip(e.Remote), Reason: clip(e.Reason), Detail: clip(e.Detail), Status: e.Status,
-		By: clip(e.By), Outcome: e.Outcome, Errors: e.Errors, Version: clip(e.Version), Config: clip(e.Config), Count: e.Count,
+		By: clip(e.By), Action: e.Action, Outcome: e.Outcome, Errors: e.Errors, Version: clip(e.Version), Config: clip(e.Config), Count: e.Count,
 	}
 	e.peer(&l, clip)
 	e.target(&l, clip)
@@ -208,7 +209,7 @@ func (e Event) amounts(l *line) {
 		l.Services = &e.Services
 	}
 	switch e.Type {
-	case Closed, Failed, Answered, Stopped, Reload:
+	case Closed, Failed, Answered, Stopped, Reload, Admin:
 		s := e.Duration.Round(time.Microsecond).Seconds()
 		l.Seconds = &s
 	}

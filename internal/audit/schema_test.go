@@ -75,8 +75,12 @@ func completeEvents() []Event {
 		broker(Stopped, func(e *Event) { e.By, e.Duration = "signal", time.Hour }),
 		broker(Reload, func(e *Event) {
 			e.By, e.Outcome, e.Config, e.Services, e.Errors, e.Duration = "watch", Fail, "/etc/secretless.yml", 3, 2, 40*time.Millisecond
+			e.Peer = who
 		}),
 		of(Rotated, func(e *Event) { e.Reason, e.Credentials = Rejected, refs[1:] }),
+		broker(Admin, func(e *Event) {
+			e.Action, e.Outcome, e.Detail, e.Connection, e.Peer, e.Duration = ActionDrain, OK, "orders-db", 7, who, time.Second
+		}),
 		broker(Lost, func(e *Event) { e.Count = 3 }),
 	}
 }

@@ -49,7 +49,7 @@ func (p *process) openSocket(at *config.Listen) error {
 	}
 	p.serveAdmin(l, admin.Control(admin.Operations{
 		Status: p.status, Connections: p.broker.Connections, Close: p.broker.CloseConnection,
-		Reload: p.reload, Drain: p.broker.Drain, Level: p.logs.level, Recent: p.logs.recent, Log: p.log,
+		Reload: p.reload, Drain: p.broker.Drain, Level: p.logs.level, Recent: p.logs.recent, Log: p.log, Audit: p.audit.sink,
 	}))
 	return nil
 }
@@ -62,7 +62,7 @@ func (p *process) listenPrivate(at *config.Listen) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admin.Private(l, p.log), nil
+	return admin.Private(l, p.log, p.audit.sink), nil
 }
 
 // openHealth opens the health endpoint. When the default address is taken, as

@@ -161,7 +161,7 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	p.logNotify(p.notify.Reloading())
 	began := time.Now()
 	defer func() {
-		p.audit.reloaded(by, began, err)
+		p.audit.reloaded(by, admin.Caller(ctx), began, err)
 		p.reloads.record(err, time.Since(began))
 		p.notifyReady(err)
 	}()

@@ -10,6 +10,7 @@ import (
 
 	"secretless/internal/audit"
 	"secretless/internal/config"
+	"secretless/internal/peer"
 )
 
 // What causes a reload or a stop, in the audit's words.
@@ -69,12 +70,13 @@ func (r *record) serves(services int) {
 	r.services = services
 }
 
-// reloaded records how a reload ended.
-func (r *record) reloaded(by string, began time.Time, err error) {
+// reloaded records how a reload ended. who asked for it is known where it came
+// through the admin socket.
+func (r *record) reloaded(by string, who peer.Identity, began time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := audit.Event{
-		Time: time.Now(), Type: audit.Reload, By: by, Outcome: audit.OK, Config: r.config, Services: r.services,
+		Time: time.Now(), Type: audit.Reload, By: by, Peer: who, Outcome: audit.OK, Config: r.config, Services: r.services,
 	}
 	e.Duration = e.Time.Sub(began)
 	if err != nil {

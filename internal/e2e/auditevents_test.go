@@ -18,8 +18,8 @@ import (
 )
 
 // The audit tells the life of a broker: start, sessions with the target's
-// certificate and where the password came from, reloads, a rotated password,
-// the stop.
+// certificate and where the password came from, reloads, what administrators
+// asked for, a rotated password, the stop.
 func TestAuditTellsTheLifeOfABroker(t *testing.T) {
 	server := testenv.NewPostgres(t, testenv.PG{})
 	user := server.Users.SCRAM
@@ -41,6 +41,12 @@ func TestAuditTellsTheLifeOfABroker(t *testing.T) {
 	if code, out := r.command("reload", "--socket", filepath.Join(r.dir, "admin")); code != 0 {
 		t.Errorf("reload: %d %s", code, out)
 	}
+	if code, out := r.command("log-level", "debug", "--for", "10m", "--socket", filepath.Join(r.dir, "admin")); code != 0 {
+		t.Errorf("log-level: %d %s", code, out)
+	}
+	if code, out := r.command("close", "4711", "--socket", filepath.Join(r.dir, "admin")); code == 0 {
+		t.Errorf("closed what is not open: %s", out)
+	}
 
 	next := user.Password + "-next"
 	server.Exec(t, fmt.Sprintf("alter role %s password '%s'", user.Name, next))
@@ -55,7 +61,7 @@ func TestAuditTellsTheLifeOfABroker(t *testing.T) {
 	var got []string
 	for _, l := range lines {
 		text := string(l.Event)
-		for _, field := range []string{"by", "outcome", "reason"} {
+		for _, field := range []string{"by", "action", "outcome", "reason"} {
 			if word, ok := l.All[field].(string); ok {
 				text += " " + word
 			}
@@ -65,6 +71,7 @@ func TestAuditTellsTheLifeOfABroker(t *testing.T) {
 	}
 	want := []string{
 		"started", "opened", "connected", "closed", "reload signal failed", "reload admin ok",
+		"admin log-level ok", "admin close failed",
 		"opened", "rotated changed", "rotated rejected", "connected", "closed", "stopped signal",
 	}
 	if !slices.Equal(got, want) {
@@ -100,7 +107,15 @@ func checkFields(t *testing.T, l audittest.Line, server *testenv.Server, file st
 		if text := fmt.Sprint(l.All["credentials"]); !strings.Contains(text, "map[from:cached get:"+file+" name:password]") {
 			t.Errorf("%s: credentials %s", l.Event, text)
 		}
+	case audit.Admin:
+		by, _ := l.All["peer"].(map[string]any)
+		if by["uid"] != float64(os.Getuid()) || by["executable"] == nil || l.All["detail"] != "debug for 10m0s" && l.All["connection"] != 4711.0 {
+			t.Errorf("admin %v", l.All)
+		}
 	case audit.Reload:
+		if by, _ := l.All["peer"].(map[string]any); (by["uid"] == float64(os.Getuid())) != (l.All["by"] == "admin") {
+			t.Errorf("%v asked for the reload by %v", by, l.All["by"])
+		}
 		if l.All["services"] != 1.0 || l.All["outcome"] == audit.Fail && l.All["errors"] != 1.0 {
 			t.Errorf("reload %v", l.All)
 		}
