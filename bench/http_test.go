@@ -11,7 +11,7 @@ import (
 )
 
 func TestHTTPTargetCarriesEveryLoad(t *testing.T) {
-	target, err := newHTTPTarget(t.TempDir() + "/h")
+	target, err := newHTTPTarget(t.TempDir()+"/h", loopback+":0", loopback+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestHTTPTargetCarriesEveryLoad(t *testing.T) {
 
 // Without the credential, a relay that does not add it would look fast.
 func TestHTTPTargetDemandsTheCredential(t *testing.T) {
-	target, err := newHTTPTarget(t.TempDir() + "/h")
+	target, err := newHTTPTarget(t.TempDir()+"/h", loopback+":0", loopback+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

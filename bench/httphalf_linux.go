@@ -31,7 +31,7 @@ func (h *halfLoad) run(ctx context.Context, c httpClient) (outcome, error) {
 
 // greatest measures the broker, in a process of its own.
 func (h *halfLoad) greatest(ctx context.Context) (float64, error) {
-	target, err := h.bench.server(ctx, httpServer())
+	target, err := h.bench.server(ctx, httpServerApart())
 	if err != nil {
 		return 0, err
 	}

@@ -29,11 +29,12 @@ func httpVersions() []httpVersion {
 
 func httpLoads(b *bench) []load {
 	var all []load
+	on := httpServer()
 	add := func(section, name string, v httpVersion, u unit, quick bool, run func(context.Context, httpClient) (outcome, error)) {
 		w := way{network: "tcp", encrypted: v.encrypted}
 		all = append(all, load{
 			comparison: comparison{section: section, name: name, unit: u},
-			way:        w, kind: httpServer(), quick: quick, relays: httpRelays(b), alone: true,
+			way:        w, kind: on, quick: quick, relays: httpRelays(b), alone: true,
 			run: func(ctx context.Context, e endpoint) (outcome, error) {
 				return besideRelay(func() (outcome, error) { return run(ctx, httpClient{endpoint: e, h2: v.h2}) })
 			},
@@ -45,10 +46,12 @@ func httpLoads(b *bench) []load {
 			return c.keepAlive(ctx, httpClients, lasting)
 		})
 	}
+	on = httpServerApart()
 	for _, v := range httpVersions()[:2] {
 		half := &halfLoad{bench: b, way: way{network: "tcp", encrypted: v.encrypted}, lasting: lasting}
 		add(httpHalfSection, httpHalfName(v), v, requests(), !v.encrypted, half.run)
 	}
+	on = httpServer()
 	for _, v := range httpVersions() {
 		for _, upload := range []bool{false, true} {
 			add(httpBulkSection, httpBulkName(v, upload), v, volume(), !v.h2, func(ctx context.Context, c httpClient) (outcome, error) {

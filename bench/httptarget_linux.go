@@ -50,10 +50,10 @@ type httpTarget struct {
 func httpServer() kind { return kind{"the HTTP target", startHTTPTarget} }
 
 func startHTTPTarget(_ context.Context, b *bench) (server, error) {
-	return newHTTPTarget(filepath.Join(b.dir, "http"))
+	return newHTTPTarget(filepath.Join(b.dir, "http"), loopback+":0", loopback+":0")
 }
 
-func newHTTPTarget(dir string) (*httpTarget, error) {
+func newHTTPTarget(dir, plain, secure string) (*httpTarget, error) {
 	private, err := newKey()
 	if err != nil {
 		return nil, err
@@ -75,10 +75,10 @@ func newHTTPTarget(dir string) (*httpTarget, error) {
 			return nil, fmt.Errorf("the HTTP target's certificate: %w", err)
 		}
 	}
-	if t.plain, err = net.Listen("tcp", loopback+":0"); err != nil {
+	if t.plain, err = net.Listen("tcp", plain); err != nil {
 		return nil, fmt.Errorf("the HTTP target: %w", err)
 	}
-	if t.secure, err = net.Listen("tcp", loopback+":0"); err != nil {
+	if t.secure, err = net.Listen("tcp", secure); err != nil {
 		t.plain.Close()
 		return nil, fmt.Errorf("the HTTP target: %w", err)
 	}

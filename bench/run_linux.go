@@ -16,6 +16,9 @@ func run(args []string) error {
 	if len(args) == 3 && args[0] == bareProxyFlag {
 		return serveBareProxy(args[1], args[2])
 	}
+	if len(args) == 4 && args[0] == httpTargetFlag {
+		return serveHTTPTarget(args[1], args[2], args[3])
+	}
 	o, err := parseOptions(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil

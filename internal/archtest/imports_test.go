@@ -40,7 +40,7 @@ var rules = []rule{
 	{"internal/config", []string{"internal/secret"}, "configuration is plain data: assemble turns it into services"},
 	{
 		"internal/broker",
-		[]string{"internal/connector", "internal/peer", "internal/relay", "internal/audit", "internal/secret", "internal/stage", "internal/histogram"},
+		[]string{"internal/connector", "internal/peer", "internal/relay", "internal/audit", "internal/secret", "internal/sockio", "internal/stage", "internal/histogram"},
 		"the broker runs services and knows no protocol, provider or file format",
 	},
 	{
@@ -93,12 +93,12 @@ var rules = []rule{
 	{"internal/connector/httpproxy/origin", nil, leaf},
 	{
 		"internal/connector/httpproxy",
-		[]string{"internal/connector", "internal/connector/database", "internal/localca", "internal/secret", "internal/stage", "internal/target", "internal/wire/http1wire", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/localca", "internal/secret", "internal/sockio", "internal/stage", "internal/target", "internal/wire/http1wire", "own"},
 		"the proxy has a certificate authority; what adds credentials to requests does not need it",
 	},
 	{
 		"internal/connector/*",
-		[]string{"internal/connector", "internal/connector/database", "internal/fips", "internal/secret", "internal/stage", "internal/target", "internal/relay", "internal/wire/*", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/fips", "internal/secret", "internal/sockio", "internal/stage", "internal/target", "internal/relay", "internal/wire/*", "own"},
 		"a connector depends on the contract and its codec alone: never on another connector, a provider, config or broker",
 	},
 	{"internal/provider", []string{"internal/secret", "internal/stage", "internal/histogram"}, "it is the contract and the resolver, not a source"},
@@ -121,6 +121,7 @@ var rules = []rule{
 	{"internal/kubeapi", []string{"internal/secret"}, "it asks an API server and knows neither providers nor configurations"},
 	{"internal/sdnotify", nil, leaf},
 	{"internal/secret", nil, leaf},
+	{"internal/sockio", nil, leaf},
 	{"internal/stage", nil, leaf},
 	{"internal/histogram", nil, leaf},
 	{"internal/fips", nil, leaf},

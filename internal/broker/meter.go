@@ -2,11 +2,13 @@ package broker
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
 
 	"secretless/internal/relay"
+	"secretless/internal/sockio"
 )
 
 // meter is the client's connection as its connector sees it: what passes is
@@ -14,24 +16,25 @@ import (
 // figures of its own and gets the connection itself, which it can splice.
 type meter struct {
 	net.Conn
+	stream        io.ReadWriter // of Conn
 	read, written atomic.Int64
 	// last is when a byte passed, in nanoseconds since began.
 	began time.Time
 	last  atomic.Int64
 }
 
-func newMeter(c net.Conn) *meter { return &meter{Conn: c, began: time.Now()} }
+func newMeter(c net.Conn) *meter { return &meter{Conn: c, stream: sockio.Of(c), began: time.Now()} }
 
 // Read counts what the client sent.
 func (m *meter) Read(b []byte) (int, error) {
-	n, err := m.Conn.Read(b)
+	n, err := m.stream.Read(b)
 	m.passed(&m.read, n)
 	return n, err
 }
 
 // Write counts what the client was sent.
 func (m *meter) Write(b []byte) (int, error) {
-	n, err := m.Conn.Write(b)
+	n, err := m.stream.Write(b)
 	m.passed(&m.written, n)
 	return n, err
 }

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -9,12 +10,14 @@ import (
 	"time"
 
 	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/sockio"
 	"secretless/internal/wire/http1wire"
 )
 
 // targetConn is one connection to a target, of one request at a time.
 type targetConn struct {
 	nc    net.Conn
+	rw    io.ReadWriter   // reads and writes nc
 	raw   syscall.RawConn // nil where there is none
 	in    *http1wire.Input
 	out   []byte
@@ -33,7 +36,8 @@ type targetConn struct {
 }
 
 func newTargetConn(nc net.Conn) *targetConn {
-	c := &targetConn{nc: nc, in: http1wire.NewInput(nc, nil)}
+	rw := sockio.Of(nc)
+	c := &targetConn{nc: nc, rw: rw, in: http1wire.NewInput(rw, nil)}
 	if s, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = s.SyscallConn()
 	}
@@ -166,7 +170,7 @@ func framesRequest(name string) bool {
 
 // send writes what is in out, and wipes it: it may hold a credential.
 func (c *targetConn) send() error {
-	_, err := c.nc.Write(c.out)
+	_, err := c.rw.Write(c.out)
 	clear(c.out)
 	if c.out = c.out[:0]; cap(c.out) > outLarge {
 		c.out = nil

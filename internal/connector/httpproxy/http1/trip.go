@@ -259,7 +259,7 @@ type switched struct{ c *targetConn }
 func (s *switched) Read(p []byte) (int, error) { return s.c.in.Read(p) }
 
 // Write writes to the target.
-func (s *switched) Write(p []byte) (int, error) { return s.c.nc.Write(p) }
+func (s *switched) Write(p []byte) (int, error) { return s.c.rw.Write(p) }
 
 // Close closes the connection.
 func (s *switched) Close() error { return s.c.nc.Close() }

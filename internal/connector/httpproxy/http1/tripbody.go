@@ -69,7 +69,7 @@ func (x *trip) sendBody(buf []byte) (read bool, err error) {
 				return true, errLength
 			}
 			x.c.armWrite(x.targets.ResponseTimeout, time.Now())
-			if _, werr := x.c.nc.Write(data); werr != nil {
+			if _, werr := x.c.rw.Write(data); werr != nil {
 				return false, werr
 			}
 		}
@@ -95,7 +95,7 @@ func (x *trip) lastChunk(out []byte) (read bool, err error) {
 		return true, err
 	}
 	x.c.armWrite(x.targets.ResponseTimeout, time.Now())
-	_, err = x.c.nc.Write(append(out, "\r\n"...))
+	_, err = x.c.rw.Write(append(out, "\r\n"...))
 	return false, err
 }
 
