@@ -24,6 +24,7 @@ const (
 type copier struct {
 	set   *copiers
 	conns [2]net.Conn
+	io    [2]io.ReadWriter // reads and writes conns
 	ahead [2][]byte
 	idle  uint32
 	last  atomic.Uint32   // tick of the last byte moved
@@ -57,7 +58,7 @@ func (c *copier) run(from Side) {
 
 // carry returns nil once the end of file has been passed on.
 func (c *copier) carry(from Side) *SocketError {
-	src, to := c.conns[from], from.other()
+	src, to := c.io[from], from.other()
 	if len(c.ahead[from]) > 0 {
 		if err := c.write(from, c.ahead[from]); err != nil {
 			return err
@@ -99,7 +100,7 @@ func (c *copier) carry(from Side) *SocketError {
 
 func (c *copier) write(from Side, b []byte) *SocketError {
 	c.last.Store(c.set.now.Load())
-	n, err := c.conns[from.other()].Write(b)
+	n, err := c.io[from.other()].Write(b)
 	c.moved[from].Add(int64(n))
 	if err != nil {
 		return &SocketError{from.other(), "write", err}

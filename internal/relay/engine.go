@@ -1,6 +1,10 @@
 package relay
 
-import "net"
+import (
+	"net"
+
+	"secretless/internal/sockio"
+)
 
 // engine routes each pair to the fastest relay that can carry it.
 type engine struct {
@@ -34,6 +38,7 @@ func newEngine() *engine {
 }
 
 func (e *engine) Start(p Pair) Handle {
+	p.Client, p.Target = sockio.Socket(p.Client), sockio.Socket(p.Target)
 	if !e.ledger.open() {
 		p.Client.Close()
 		p.Target.Close()

@@ -1,10 +1,13 @@
 package relay
 
 import (
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"secretless/internal/sockio"
 )
 
 // copiers runs pairs on two goroutines each.
@@ -31,6 +34,7 @@ func (cs *copiers) start(p Pair) Handle {
 	c := &copier{
 		set:   cs,
 		conns: [2]net.Conn{p.Client, p.Target},
+		io:    [2]io.ReadWriter{sockio.Of(p.Client), sockio.Of(p.Target)},
 		ahead: [2][]byte{p.FromClient, p.FromTarget},
 		idle:  idleTicks(p.IdleTimeout),
 		done:  p.Done,

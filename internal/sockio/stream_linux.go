@@ -36,8 +36,10 @@ type half struct {
 // it; c's own methods can be used beside it. Where c is no socket of the
 // system's, it is c itself.
 func Of(c net.Conn) io.ReadWriter {
-	switch c.(type) {
+	switch c := c.(type) {
 	case *net.TCPConn, *net.UnixConn:
+	case *conn:
+		return c.stream
 	default:
 		return c
 	}

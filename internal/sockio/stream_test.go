@@ -163,3 +163,30 @@ func TestWhatIsNoSocketIsItself(t *testing.T) {
 		t.Fatalf("%T", s)
 	}
 }
+
+func TestConnIsAWholeConnection(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, near, far net.Conn) {
+		c := sockio.Conn(near)
+		if sockio.Socket(c) != near || sockio.Conn(c) != c {
+			t.Fatal("wrapping again, or taking the wrapping off, gives another connection")
+		}
+		if _, err := c.Write([]byte("last")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(far); err != nil || string(got) != "last" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		if _, err := c.(syscall.Conn).SyscallConn(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	if sockio.Conn(near) != near || sockio.Socket(near) != near {
+		t.Fatal("what is no socket was wrapped")
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"secretless/internal/sockio"
 )
 
 // Options says how to dial.
@@ -24,7 +26,7 @@ func Dial(ctx context.Context, o Options) (net.Conn, error) {
 	if err != nil {
 		return nil, dialError(o.Address, err)
 	}
-	return conn, nil
+	return sockio.Conn(conn), nil
 }
 
 func dialError(a Address, err error) *Error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/sockio"
 	watch "secretless/internal/stage"
 )
 
@@ -96,7 +97,10 @@ func (g *guard) dial(ctx context.Context, network, address string, timeout time.
 	ctx, end := watch.Begin(ctx, watch.Dial, address)
 	conn, err := dialer.DialContext(ctx, network, address)
 	end(err)
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	return sockio.Conn(conn), nil
 }
 
 // checkLiteral is for requests that an upstream proxy resolves and dials: what
