@@ -47,7 +47,35 @@ services:
 		},
 		"unknown credential": {
 			head + "    credentials: { host: x, pasword: y }\n",
-			[]string{`6:29: unknown credential "pasword": did you mean "password"? for connector strict`},
+			[]string{`6:29: unknown credential "pasword" for connector strict; did you mean "password"?`},
+		},
+		"misspelt credential that is needed": {
+			head + "    credentials: { hots: x }\n",
+			[]string{`6:20: unknown credential "hots" for connector strict; did you mean "host"?`},
+		},
+		"another program's name of a credential": {
+			head + "    credentials: { Server: x, passwd: y, colour: red }\n",
+			[]string{
+				`6:20: unknown credential "Server" for connector strict; did you mean "host"?`,
+				`6:31: unknown credential "passwd" for connector strict; did you mean "password"?`,
+				`6:42: unknown credential "colour" for connector strict; known are address, host, password, port`,
+			},
+		},
+		"credentials that are no map": {
+			head + "    credentials: [ { name: host, provider: literal, id: x } ]\n",
+			[]string{`6:18: credentials must be a map from names to values, not a list`},
+		},
+		"allow on every interface": {
+			"version: \"2\"\nservices:\n  db:\n    connector: strict\n    listenOn: tcp://0.0.0.0:15432\n    credentials: { host: x }\n    allow: { users: 0 }\n",
+			[]string{`5:15: allow of service "db" cannot hold for "tcp://0.0.0.0:15432": processes on other machines are not known; listen on tcp://localhost:15432 or a unix socket`},
+		},
+		"allow of nobody": {
+			head + "    credentials: { host: x }\n    allow: {}\n",
+			[]string{`7:5: allow: lists nobody; list users, groups or executables, or leave allow out to let in everyone who reaches the address`},
+		},
+		"allow of no users": {
+			head + "    credentials: { host: x }\n    allow: { users: [] }\n",
+			[]string{`7:5: allow: lists nobody; list users, groups or executables, or leave allow out to let in everyone who reaches the address`},
 		},
 		"missing credential": {
 			head + "    credentials: { port: 1 }\n",
@@ -207,7 +235,7 @@ func TestAllow(t *testing.T) {
 	a := c.assembler(t)
 	text := strings.Replace(head, "127.0.0.1", "0.0.0.0", 1) + "    credentials: { host: x }\n    allow: { users: [nobody-of-this-name] }\n"
 	_, err := build(t, a, text)
-	if err == nil || !strings.Contains(err.Error(), "s.yml:7:5: service \"db\": ") || !strings.Contains(err.Error(), "allow cannot be enforced") {
+	if err == nil || !strings.Contains(err.Error(), "allow of service \"db\" cannot hold") {
 		t.Errorf("got %v", err)
 	}
 	if err == nil || !strings.Contains(err.Error(), "nobody-of-this-name") {

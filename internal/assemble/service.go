@@ -3,6 +3,7 @@ package assemble
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,10 @@ import (
 	"secretless/internal/peer"
 	"secretless/internal/provider"
 )
+
+// anyLoopback stands for the TCP addresses of which peer can tell, if it can
+// of any.
+const anyLoopback = "127.0.0.1:0"
 
 // service builds one service and adds it to b.services, or reports why not.
 func (b *build) service(s *config.Service) {
@@ -120,15 +125,18 @@ func (b *build) credentials(s *config.Service, d connector.Definition) (refs []p
 	var given []string
 	for _, c := range s.Credentials {
 		given = append(given, c.Name)
-		i := slices.Index(known, c.Name)
+		i, meant := slices.Index(known, c.Name), suggestCredential(c.Name, known)
 		if i < 0 && d.OtherCredentials == "" {
-			b.errorf(c.Pos, "%s", unknown("credential", c.Name, slices.Clone(known))+" for connector "+s.Connector)
+			b.errorf(c.Pos, "%s", unknownCredential(s, c, meant, known))
+			if meant != "" {
+				given = append(given, meant) // one mistake is one error
+			}
 			continue
 		}
 		if i >= 0 {
 			b.credential(s, c, d.Credentials[i])
-		} else if close := config.Suggest(c.Name, known); close != "" {
-			b.file.Warnf(c.Pos, "credential %q is passed on as a %s; did you mean %q?", c.Name, d.OtherCredentials, close)
+		} else if meant != "" {
+			b.file.Warnf(c.Pos, "credential %q is passed on as a %s; did you mean %q?", c.Name, d.OtherCredentials, meant)
 		}
 		if ref, digest, ok := b.ref(c); ok {
 			refs = append(refs, ref)
@@ -136,11 +144,38 @@ func (b *build) credentials(s *config.Service, d connector.Definition) (refs []p
 		}
 	}
 	for _, c := range d.Credentials {
-		if c.Required && !slices.Contains(given, c.Name) && !slices.Contains(given, c.Unless) {
+		if c.Required && !s.CredentialsBroken && !slices.Contains(given, c.Name) && !slices.Contains(given, c.Unless) {
 			b.errorf(s.Locate("credentials"), "service %q: connector %s needs the credential %q (%s)", s.Name, s.Connector, c.Name, c.Doc)
 		}
 	}
 	return refs, digests
+}
+
+// unknownCredential is the text for a name that the connector does not know.
+func unknownCredential(s *config.Service, c config.Credential, meant string, known []string) string {
+	text := fmt.Sprintf("unknown credential %q for connector %s; ", c.Name, s.Connector)
+	if meant != "" {
+		return text + fmt.Sprintf("did you mean %q?", meant)
+	}
+	return text + "known are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+}
+
+// otherCredentials are what other programs call them, best first.
+var otherCredentials = map[string][]string{
+	"user": {"username"}, "username": {"user"}, "login": {"username", "user"},
+	"pass": {"password"}, "passwd": {"password"}, "pwd": {"password"},
+	"server": {"host", "address"}, "hostname": {"host", "address"}, "host": {"address"}, "hostaddr": {"host"},
+	"dbname": {"database"}, "db": {"database"},
+	"key": {"privateKey", "sslkey"}, "identity": {"privateKey"}, "token": {"accessToken"},
+}
+
+func suggestCredential(name string, known []string) string {
+	for _, s := range otherCredentials[strings.ToLower(name)] {
+		if slices.Contains(known, s) {
+			return s
+		}
+	}
+	return config.Suggest(name, known)
 }
 
 func (b *build) credential(s *config.Service, c config.Credential, known connector.Credential) {
@@ -182,10 +217,14 @@ func (b *build) allow(s *config.Service) *peer.Policy {
 		return nil
 	}
 	for _, l := range s.Listen {
-		if l.Network == "systemd" {
+		address := l.Address
+		switch l.Network {
+		case "systemd":
 			continue // the broker asks when it has the socket
+		case "tcp": // other addresses have been refused by the parser
+			address = anyLoopback
 		}
-		if err := peer.Supported(l.Network, l.Address); err != nil {
+		if err := peer.Supported(l.Network, address); err != nil {
 			b.errorf(s.Allow.Pos, "service %q: %v", s.Name, err)
 		}
 	}

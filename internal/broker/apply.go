@@ -200,7 +200,7 @@ func (b *Broker) commit(ch *change) {
 	}
 	for name, g := range oldServices {
 		if ch.services[name] != g {
-			g.log.Info("draining", "connections", g.active(), "replaced", ch.services[name] != nil, "drain", g.svc.Drain)
+			g.log.Info("draining", "connections", g.active(), "replaced", ch.services[name] != nil, "drain", g.svc.Drain.String())
 			b.drain(g, b.atOnce)
 		}
 	}

@@ -63,6 +63,9 @@ func (r *report) service(e namedEntry[serviceSpec]) Service {
 		},
 	}
 	r.protocol(e, &s)
+	if section, ok := e.node.get("credentials"); ok && !section.value.isNull() {
+		s.CredentialsBroken = section.value.kind != mapNode
+	}
 	if debug, ok := e.node.get("debug"); ok {
 		r.warnf(debug.pos, "debug has no effect; remove it, and start the broker with --log-level debug")
 	}
@@ -109,9 +112,6 @@ func (r *report) allow(e namedEntry[serviceSpec], s *Service) {
 	a := &Allow{Users: spec.Users, Groups: spec.Groups, Pos: s.Locate("allow")}
 	for _, p := range spec.Executables {
 		a.Executables = append(a.Executables, p.path)
-	}
-	if section, _ := e.node.get("allow"); len(a.Users)+len(a.Groups)+len(a.Executables) == 0 && len(section.value.entries) == 0 && section.value.kind == mapNode {
-		r.errorf(a.Pos, "allow names nobody; name users, groups or executables, or remove it to admit everyone")
 	}
 	for _, name := range append(append([]string(nil), a.Users...), a.Groups...) {
 		if strings.TrimSpace(name) == "" {

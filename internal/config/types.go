@@ -73,6 +73,9 @@ type Service struct {
 	Listen       []Listen
 	// Credentials are in file order.
 	Credentials []Credential
+	// CredentialsBroken says that credentials is no map, which has been
+	// reported: there is no telling which of them are missing.
+	CredentialsBroken bool
 	// Config is the connector's own section; a zero Section if there is none.
 	Config Section
 	// Allow is nil where everyone who reaches the address may connect.

@@ -190,7 +190,7 @@ func (i *Instance) waitFor(work *sync.WaitGroup, limit time.Duration, complaint 
 	select {
 	case <-ended:
 	case <-grace.C:
-		i.log.Warn(complaint, "waited", limit)
+		i.log.Warn(complaint, "waited", limit.String())
 	}
 }
 

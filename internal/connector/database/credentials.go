@@ -5,6 +5,7 @@ package database
 
 import (
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,14 +18,14 @@ import (
 // host, port, username, password and those about TLS.
 func Credentials(defaultPort int) []connector.Credential {
 	return []connector.Credential{
-		{Name: "host", Doc: "name, IP address or socket path of the target", Required: true},
+		{Name: "host", Doc: "name, IP address or socket path of the target", Required: true, Check: CheckHost},
 		{Name: "port", Doc: "port of the target", Default: strconv.Itoa(defaultPort), Check: checkPort},
 		{Name: "username", Doc: "user to log in as", Required: true},
 		{Name: "password", Doc: "password of the user; not needed where a client certificate is enough", Secret: true},
 		{Name: "sslmode", Doc: "TLS to the target: disable, prefer, require, verify-ca or verify-full", Default: "require", Check: checkMode},
 		{Name: "sslrootcert", Doc: "PEM text of the CAs to trust", Default: "the system's", Check: checkRoots},
-		{Name: "sslcert", Doc: "PEM text of the client certificate"},
-		{Name: "sslkey", Doc: "PEM text of the client certificate's private key", Secret: true},
+		{Name: "sslcert", Doc: "PEM text of the client certificate", Check: checkCert},
+		{Name: "sslkey", Doc: "PEM text of the client certificate's private key", Secret: true, Check: checkKey},
 		{Name: "sslhost", Doc: "name to verify under verify-full instead of host"},
 	}
 }
@@ -46,6 +47,21 @@ next:
 	return out
 }
 
+// CheckHost is the check of a host that the file says.
+func CheckHost(literal string) error {
+	_, err := target.ParseAddress(literal, "", 1)
+	return err
+}
+
+// CheckUsername is the check of a user name where the protocol has no empty
+// one.
+func CheckUsername(literal string) error {
+	if literal == "" {
+		return errors.New("username is empty")
+	}
+	return nil
+}
+
 func checkPort(literal string) error {
 	if literal == "" {
 		return nil
@@ -64,6 +80,27 @@ func checkRoots(literal string) error {
 		return nil
 	}
 	return errors.New("no PEM certificate; it is the text of the certificates, not the path of a file (use from: file for that)")
+}
+
+func checkCert(literal string) error {
+	for rest := []byte(literal); ; { // the key may stand before it
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if literal == "" || block != nil && block.Type == "CERTIFICATE" {
+			return nil
+		}
+		if block == nil {
+			break
+		}
+	}
+	return errors.New("no PEM certificate; it is the text of the certificate, not the path of a file (use from: file for that)")
+}
+
+func checkKey(literal string) error {
+	if block, _ := pem.Decode([]byte(literal)); literal == "" || block != nil {
+		return nil
+	}
+	return errors.New("no PEM private key; it is the text of the key, not the path of a file (use from: file for that)")
 }
 
 // FieldError is an error about one key of the service's config section.

@@ -1,6 +1,8 @@
 package mssql
 
 import (
+	"fmt"
+
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/target"
@@ -23,13 +25,23 @@ func Definition() connector.Definition {
 func credentials() []connector.Credential {
 	return database.With(
 		database.Credentials(defaultPort),
-		connector.Credential{Name: "host", Doc: "name or IP address of the target", Required: true},
-		connector.Credential{Name: "username", Doc: "SQL login to log in as", Required: true},
+		connector.Credential{Name: "host", Doc: "name or IP address of the target", Required: true, Check: checkHost},
+		connector.Credential{Name: "username", Doc: "SQL login to log in as", Required: true, Check: database.CheckUsername},
 		connector.Credential{Name: "password", Doc: "password of the login", Required: true, Secret: true},
 		connector.Credential{Name: "database", Doc: "database to use, whatever the client names", Default: "the client's"},
 		connector.Credential{Name: "sslmode", Doc: "TLS to the target: disable, prefer, require, verify-ca, verify-full, or strict for TDS 8.0", Default: "require", Check: checkMode},
 		connector.Credential{Name: "sslhost", Doc: "name to verify under verify-full and strict instead of host, of routed targets too"},
 	)
+}
+
+func checkHost(literal string) error {
+	if err := database.CheckHost(literal); err != nil {
+		return err
+	}
+	if (target.Address{Host: literal}).Unix() {
+		return fmt.Errorf("host %q is a socket path, and SQL Server listens on TCP only", literal)
+	}
+	return nil
 }
 
 func checkMode(literal string) error {

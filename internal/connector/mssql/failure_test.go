@@ -212,3 +212,24 @@ func TestCertificates(t *testing.T) {
 		})
 	}
 }
+
+// What SQL Server does not have is refused when the file is loaded.
+func TestCredentialChecks(t *testing.T) {
+	checks := map[string]func(string) error{}
+	for _, c := range Definition().Credentials {
+		checks[c.Name] = c.Check
+	}
+	for _, test := range []struct{ credential, literal, want string }{
+		{"host", "db.internal", ""},
+		{"host", "/run/db.sock", "listens on TCP only"},
+		{"host", `db\instance`, "neither a name"},
+		{"username", "", "username is empty"},
+		{"sslmode", "strict", ""},
+		{"sslmode", "stricter", "strict"},
+	} {
+		err := checks[test.credential](test.literal)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %q: %v", test.credential, test.literal, err)
+		}
+	}
+}

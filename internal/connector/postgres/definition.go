@@ -1,6 +1,9 @@
 package postgres
 
 import (
+	"errors"
+	"slices"
+
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 )
@@ -18,8 +21,8 @@ func Definition() connector.Definition {
 func credentials() []connector.Credential {
 	return database.With(
 		database.Credentials(defaultPort),
-		connector.Credential{Name: "host", Doc: "name, IP address or socket path of the target", Required: true, Unless: "address"},
-		connector.Credential{Name: "username", Doc: "role to log in as", Required: true},
+		connector.Credential{Name: "host", Doc: "name, IP address or socket path of the target", Required: true, Unless: "address", Check: database.CheckHost},
+		connector.Credential{Name: "username", Doc: "role to log in as", Required: true, Check: database.CheckUsername},
 		connector.Credential{Name: "password", Doc: "password of the role; not needed with trust or a client certificate", Secret: true},
 		connector.Credential{Name: "database", Doc: "database to use, whatever the client names", Default: "the client's"},
 		connector.Credential{Name: "sslnegotiation", Doc: "postgres, or direct for TLS without asking first (PostgreSQL 17 and newer)", Default: "postgres", Check: checkNegotiation},
@@ -33,7 +36,11 @@ func checkNegotiation(literal string) error {
 }
 
 func build(config Config, setup connector.Setup) (connector.Connector, error) {
-	if err := config.complete(setup.Credentials); err != nil {
+	err := config.complete(setup.Credentials)
+	if slices.Contains(setup.Credentials, "user") { // would be taken for a startup parameter
+		err = errors.Join(err, &connector.FieldError{Path: []string{"credentials", "user"}, Err: errors.New("the role to log in as is the credential username, not user")})
+	}
+	if err != nil {
 		return nil, err
 	}
 	return newConnector(config), nil

@@ -117,8 +117,7 @@ func parseNegotiation(text string) (direct bool, err error) {
 	return false, fmt.Errorf("sslnegotiation %q is unknown; use postgres or direct", text)
 }
 
-// ownNames are the credentials that are no startup parameters. user is one of
-// them only to be refused: the name is username.
+// ownNames are the credentials that are no startup parameters.
 func ownNames() []string {
 	return []string{
 		"host", "port", "address", "username", "password", "database",
