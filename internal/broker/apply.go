@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"secretless/internal/connector"
 	"secretless/internal/peer"
@@ -133,6 +134,10 @@ func (b *Broker) prepareSocket(ctx context.Context, ch *change, g *generation, w
 		return fmt.Errorf("cannot go on listening on %s: %w", want.written, err)
 	}
 	opened, err := b.open(ctx, g.svc, want.without(found))
+	if own := b.overlapping(want); err != nil && inUse(err) && own != nil {
+		return fmt.Errorf("cannot listen on %s: this broker itself has %s, and an open port is neither widened nor narrowed: restart the broker, or choose another port",
+			want.written, own.address)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", want.written, err)
 	}
@@ -169,6 +174,22 @@ func (b *Broker) carry(ch *change, svc *Service, want socket) ([]*endpoint, erro
 		found = append(found, e)
 	}
 	return found, nil
+}
+
+// overlapping finds an endpoint of the broker's own that keeps want from being
+// bound: the same port, of every interface or one, where want is about one or
+// every. The kernel has no way to go from one to the other without a moment in
+// which the port is nobody's.
+func (b *Broker) overlapping(want socket) *endpoint {
+	for _, one := range want.binds {
+		for key, e := range b.endpoints {
+			_, port, err := net.SplitHostPort(e.address)
+			if err == nil && port == one.port && key != one.key && (e.wildcard || one.host == "") {
+				return e
+			}
+		}
+	}
+	return nil
 }
 
 // commit cannot fail. From the swap of its endpoints on, nothing is added to

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"secretless/internal/audit"
 	"secretless/internal/relay"
+	"secretless/internal/testenv"
 )
 
 // closable counts how often a service was closed.
@@ -226,6 +228,36 @@ func TestOverlappingAddressIsCarriedOver(t *testing.T) {
 			c.say("a")
 			c.expect("one")
 		}
+	}
+}
+
+// A port that is open cannot be widened or narrowed; the error does not send the
+// user looking for another program.
+func TestPortIsNotWidened(t *testing.T) {
+	target := newTarget(t, "one")
+	b := newBroker(t)
+	port := strconv.Itoa(testenv.FreePort(t))
+	on := func(host string) *Service {
+		return with(service("svc", &relayTo{target: target.ln.Addr().String()}), func(s *Service) {
+			s.Listen = []Address{{"tcp", host + ":" + port}}
+		})
+	}
+	for _, hosts := range [][2]string{{"127.0.0.1", ""}, {"", "127.0.0.1"}} {
+		b.mustApply(t, on(hosts[0]))
+		err := b.Apply(t.Context(), []*Service{on(hosts[1])})
+		if err == nil && runtime.GOOS != "linux" {
+			continue // other systems can
+		}
+		if err == nil {
+			t.Fatalf("%q to %q works", hosts[0], hosts[1])
+		}
+		if !strings.Contains(err.Error(), "this broker itself has ") || !strings.Contains(err.Error(), ":"+port+", and") || strings.Contains(err.Error(), "ss -ltnp") {
+			t.Errorf("%q to %q: %v", hosts[0], hosts[1], err)
+		}
+		c := dial(t, "tcp", "127.0.0.1:"+port)
+		c.say("a")
+		c.expect("one")
+		b.mustApply(t) // closes the port
 	}
 }
 
