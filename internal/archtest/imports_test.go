@@ -82,7 +82,7 @@ var rules = []rule{
 	{"internal/connector/sshkey", []string{"internal/fips", "internal/secret"}, "keys and host keys are read for the SSH connectors, which know who connects to what"},
 	{
 		"internal/connector/ssh",
-		[]string{"internal/connector", "internal/connector/database", "internal/connector/sshkey", "internal/fips", "internal/secret", "internal/target", "internal/wire/*", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/connector/sshkey", "internal/fips", "internal/keyfile", "internal/secret", "internal/target", "internal/wire/*", "own"},
 		"a connector depends on the contract, what it shares with its sister, and its codec",
 	},
 	{
@@ -128,7 +128,8 @@ var rules = []rule{
 	{"internal/harden", nil, "it is about the process and knows nothing of what the process does"},
 	{"internal/peer", nil, leaf},
 	{"internal/relay", []string{"internal/sockio"}, "it moves bytes and knows nothing of what they mean"},
-	{"internal/localca", []string{"internal/fips"}, "it makes certificates and knows nothing of who asks for them"},
+	{"internal/keyfile", nil, leaf},
+	{"internal/localca", []string{"internal/fips", "internal/keyfile"}, "it makes certificates and knows nothing of who asks for them"},
 	{"internal/wire/*", []string{"internal/wire/readahead"}, "a codec turns bytes into messages and knows nothing else"},
 	{"internal/testenv", []string{"internal/testenv/*"}, "servers for tests have nothing to do with the broker"},
 	{"internal/testenv/*", []string{"internal/testenv", "internal/testenv/*", "internal/wire/*"}, "a test server may share a codec with the broker, and nothing else"},

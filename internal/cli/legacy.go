@@ -45,7 +45,7 @@ func translateLegacy(env Env, args []string) ([]string, error) {
 	file := flags.String("f", "", "configuration file")
 	watch := flags.Bool("watch", false, "reload when the configuration file changes")
 	debug := flags.Bool("debug", false, "log more")
-	manager := flags.String("config-mgr", "configfile", "configfile[#PATH]")
+	manager := flags.String("config-mgr", "configfile", "configfile[#PATH] or k8s/crd#NAME")
 	flags.Bool("graceful-exit", false, "accepted; the broker always stops gracefully")
 	version := flags.Bool("version", false, "print the version")
 	plugins := flags.String("p", "", "accepted for old command lines; plugins are not loaded")

@@ -7,11 +7,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"secretless/internal/keyfile"
 )
 
 // fileName is the authority in the state directory: its key, its certificate,
@@ -35,23 +35,9 @@ type material struct {
 }
 
 // read loads the file. The error is fs.ErrNotExist where there is none, and an
-// ordinary one where others could have read the key.
+// ordinary one where others could know the key.
 func read(path string) (material, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return material{}, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return material{}, err
-	case !info.Mode().IsRegular():
-		return material{}, fmt.Errorf("%s is no regular file", path)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return material{}, fmt.Errorf("%s can be read by others (mode %#o), and so can the key in it; run `secretless ca rotate`, or chmod 600 it if nobody else uses this machine", path, info.Mode().Perm())
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile))
+	data, err := keyfile.Read(path, maxFile, ", and so can the key in it; run `secretless ca rotate`, or chmod 600 it if nobody else uses this machine")
 	if err != nil {
 		return material{}, err
 	}

@@ -6,15 +6,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/crypto/ssh"
 
 	"secretless/internal/connector/sshkey"
+	"secretless/internal/keyfile"
 	"secretless/internal/secret"
 )
 
@@ -47,19 +46,7 @@ func (c *Connector) loadServerKey() (ssh.Signer, string, error) {
 }
 
 func readServerKey(path string) (ssh.Signer, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("%s can be read by others (mode %#o); chmod 600 it, or remove it if others may have read it", path, info.Mode().Perm())
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	data, err := keyfile.Read(path, maxKeyFile, "; chmod 600 it, or remove it if others may have read it")
 	if err != nil {
 		return nil, err
 	}
