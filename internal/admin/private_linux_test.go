@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -89,10 +90,22 @@ func copyFile(t *testing.T, to, from string) {
 func TestCheckPlace(t *testing.T) {
 	dir := t.TempDir()
 	for _, test := range []struct {
-		mode os.FileMode
-		want string
-	}{{0o700, ""}, {0o755, ""}, {0o770, ""}, {0o777 | os.ModeSticky, ""}, {0o777, "can be written to by everybody (mode 0777)"}} {
-		if err := os.Chmod(dir, test.mode); err != nil {
+		mode  os.FileMode
+		group int
+		want  string
+	}{
+		{0o700, -1, ""},
+		{0o755, -1, ""},
+		{0o770, os.Getegid(), ""}, // umask 002
+		{0o777 | os.ModeSticky, -1, ""},
+		{0o777, -1, "can be written to by everybody (mode 0777), who could replace the socket: chmod go-w " + dir},
+		{0o770, 1234, "can be written to by group 1234 (mode 0770), who could replace"},
+		{0o750, 1234, ""},
+	} {
+		if os.Geteuid() != 0 && test.group == 1234 {
+			continue // only root gives it to any group
+		}
+		if err := errors.Join(os.Chown(dir, -1, test.group), os.Chmod(dir, test.mode)); err != nil {
 			t.Fatal(err)
 		}
 		err := admin.CheckPlace(filepath.Join(dir, "s"))

@@ -3,8 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -35,22 +33,8 @@ func openFile(path string, o Options) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+	warnOfOthers(path, next, f.log)
 	f.use(next)
-	return f, nil
-}
-
-func openAppend(path string) (*os.File, error) {
-	// Opening a FIFO without a reader would block for ever.
-	if i, err := os.Stat(path); err == nil && !i.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file: name one, or use stdout or stderr", path)
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot create %s: its directory does not exist", path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the file for appending: %w", err)
-	}
 	return f, nil
 }
 
@@ -58,23 +42,10 @@ func openAppend(path string) (*os.File, error) {
 // power, may have left half a line in it.
 func (f *file) use(next *os.File) {
 	f.f, f.to, f.checked, f.size, f.torn = next, next, time.Now(), 0, false
-	if i, err := next.Stat(); err == nil {
+	if i, err := next.Stat(); err == nil && i.Size() > 0 {
 		f.size = i.Size()
+		f.torn = !endsInNewline(f.path, i)
 	}
-	f.torn = f.size > 0 && !endsInNewline(f.path, f.size)
-}
-
-// endsInNewline is false also where it cannot be found out: an empty line
-// harms nobody.
-func endsInNewline(path string, size int64) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var last [1]byte
-	_, err = f.ReadAt(last[:], size-1)
-	return (err == nil || errors.Is(err, io.EOF)) && last[0] == '\n'
 }
 
 func (f *file) write(lines []entry) (int, error) {
@@ -125,7 +96,7 @@ func (f *file) follow() error {
 // isNamed says whether the name means the open file, and takes notice of what
 // others have added to it.
 func (f *file) isNamed() bool {
-	named, err := os.Stat(f.path)
+	named, err := os.Lstat(f.path)
 	open, err2 := f.f.Stat()
 	if err != nil || err2 != nil || !os.SameFile(named, open) {
 		return false

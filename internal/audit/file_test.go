@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -115,6 +116,97 @@ func TestFileModeAndErrors(t *testing.T) {
 	}
 	if _, err := Open(nil, Options{}); err == nil {
 		t.Error("opened nothing")
+	}
+}
+
+// Whoever may write to the directory cannot lead the broker to another file,
+// neither before it starts nor while it runs.
+func TestFileIsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "audit"), filepath.Join(dir, "profile")
+	if err := os.WriteFile(other, []byte("mine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := func(to string) {
+		if err := os.Symlink(to, path); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, to := range []string{other, filepath.Join(dir, "none")} {
+		link(to)
+		if s, err := Open([]string{"file://" + path}, Options{}); err == nil || !strings.Contains(err.Error(), path+" is a symbolic link, which is not followed") {
+			t.Errorf("a link to %s: %v", to, err)
+			if err == nil {
+				_ = s.Close()
+			}
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := openFile(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	// Even one that leads back to the file itself: tomorrow it leads elsewhere.
+	moved := filepath.Join(dir, "moved")
+	for _, to := range []string{other, moved} {
+		if err := os.Rename(path, moved); err != nil && to == other {
+			t.Fatal(err)
+		}
+		link(to)
+		f.checked = time.Time{}
+		if n, err := f.write([]entry{{line: []byte("{}\n")}}); n != 0 || err == nil || !strings.Contains(err.Error(), "symbolic link") {
+			t.Errorf("a link to %s was put in its place: %d, %v", to, n, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := content(t, other); got != "mine\n" {
+		t.Errorf("written to: %q", got)
+	}
+	// It goes on where it can.
+	if n, err := f.write([]entry{{line: []byte("{}\n")}}); n != 1 || err != nil || content(t, path) != "{}\n" {
+		t.Errorf("afterwards: %d, %v", n, err)
+	}
+}
+
+// Who else can remove the file or write to it is said at the start, and stops
+// nothing: it may be meant.
+func TestFileOfOthers(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there access lists decide")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit")
+	for _, c := range []struct {
+		dir, file os.FileMode
+		want      []string
+	}{
+		{0o700, 0o600, nil},
+		{0o755, 0o640, nil},
+		{0o777, 0o600, []string{"others can remove or replace the audit file"}},
+		{0o755, 0o666, []string{"others can change what is in the audit file"}},
+	} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, c.file), os.Chmod(dir, c.dir)); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		f, err := openFile(path, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+		for _, text := range c.want {
+			if !strings.Contains(log.String(), text) {
+				t.Errorf("%v, %v: nothing of %q in %q", c.dir, c.file, text, log.String())
+			}
+		}
+		if strings.Count(log.String(), "\n") != len(c.want) {
+			t.Errorf("%v, %v: %q", c.dir, c.file, log.String())
+		}
 	}
 }
 

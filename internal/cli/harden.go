@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -138,7 +137,7 @@ func hardeningNeeds(a *assemble.Assembler, file *config.File, built *assemble.Bu
 	}
 	for _, to := range file.Audit.To {
 		if path, ok := strings.CutPrefix(to, "file://"); ok {
-			n.Writable = append(n.Writable, auditPlaces(path)...)
+			n.Writable = append(n.Writable, filepath.Dir(path)) // a new one takes the file's place
 		}
 	}
 	if dir, err := a.StateDirName(file); err == nil {
@@ -158,22 +157,6 @@ func tcpPort(l config.Listen) (uint16, bool) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	return uint16(port), err == nil
-}
-
-// auditPlaces are the directory of the file, in which it is replaced by a new
-// one, and where the file is a link, that of what it leads to; a device has no
-// such.
-func auditPlaces(path string) []string {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return []string{path}
-	}
-	places := []string{filepath.Dir(path)}
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		if file, err := filepath.EvalSymlinks(path); err == nil {
-			places = append(places, filepath.Dir(file))
-		}
-	}
-	return places
 }
 
 // watchers are the services that look at the processes of clients: those that

@@ -4,11 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
-	"secretless/internal/assemble"
 	"secretless/internal/config"
 )
 
@@ -32,29 +30,5 @@ func TestPlaceOfAdminSocketIsMade(t *testing.T) {
 	new(process).makeSocketPlace(&at)
 	if info, err := os.Stat(place); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("got %v, %v", info, err)
-	}
-}
-
-// An audit file that is a link elsewhere is made anew there when a tool has
-// moved it away.
-func TestLinkedAuditFileStaysWritable(t *testing.T) {
-	here := t.TempDir()
-	there, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(there, "audit"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(here, "audit.jsonl")
-	if err := os.Symlink(filepath.Join(there, "audit"), link); err != nil {
-		t.Skip(err)
-	}
-	file := &config.File{Audit: config.Audit{To: []string{"file://" + link}}, State: here}
-	writable := hardeningNeeds(assemble.New(assemble.Options{}), file, &assemble.Built{}).Writable
-	for _, dir := range []string{here, there} {
-		if !slices.Contains(writable, dir) {
-			t.Errorf("%s is not among %v", dir, writable)
-		}
 	}
 }
