@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"secretless/internal/audit"
@@ -213,4 +214,6 @@ func (c *control) errors(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers with the text of err, which clients show.
-func refuse(w http.ResponseWriter, code int, err error) { http.Error(w, err.Error(), code) }
+func refuse(w http.ResponseWriter, code int, err error) {
+	http.Error(w, strings.Map(printable, err.Error()), code)
+}

@@ -218,6 +218,25 @@ func TestControlRefuses(t *testing.T) {
 	}
 }
 
+// What others have named drives the terminal of nobody who asks with curl.
+func TestAnswersDriveNoTerminal(t *testing.T) {
+	const hostile = "a\u009b2J\u202eb\nc"
+	client, _ := control(t, func(o *admin.Operations) {
+		o.Status = func() admin.Status { return admin.Status{Services: []broker.ServiceStatus{{Name: hostile}}} }
+		o.Reload = func(context.Context) error { return errors.New(hostile) }
+		slog.New(o.Recent.Handler(slog.DiscardHandler)).Error(hostile)
+	})
+	for _, test := range [][3]string{
+		{"GET", "/v1/status", `"name":"a\u009b2J\u202eb\nc"`},
+		{"GET", "/v1/errors", `"text":"a\u009b2J\u202eb\nc"`},
+		{"POST", "/v1/reload", "a?2J?b\nc"},
+	} {
+		if _, body := request(t, client, test[0], test[1], ""); !strings.Contains(body, test[2]) {
+			t.Errorf("%s: %q", test[1], body)
+		}
+	}
+}
+
 // A reload does not depend on who asked for it.
 func TestReloadOutlivesItsClient(t *testing.T) {
 	begun, left := make(chan struct{}), make(chan struct{})

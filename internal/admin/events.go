@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"secretless/internal/plainjson"
 )
 
 const (
@@ -41,7 +43,7 @@ func (c *control) events(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := http.NewResponseController(w)
-	lines := json.NewEncoder(w)
+	lines := json.NewEncoder(plainjson.Writer(w))
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for first := true; ; first = false {

@@ -5,6 +5,8 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+
+	"secretless/internal/plainjson"
 )
 
 // Health answers GET /live and /ready: 200 or 503, with a JSON object that
@@ -27,5 +29,5 @@ func Health(ready func() bool) http.Handler {
 func reply(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // the client went away: nobody is left to tell
+	_ = json.NewEncoder(plainjson.Writer(w)).Encode(body) // the client went away: nobody is left to tell
 }

@@ -45,7 +45,7 @@ var rules = []rule{
 	},
 	{
 		"internal/admin",
-		[]string{"internal/harden", "internal/broker", "internal/audit", "internal/connector", "internal/peer", "internal/place", "internal/secret"},
+		[]string{"internal/harden", "internal/broker", "internal/audit", "internal/connector", "internal/peer", "internal/place", "internal/plainjson", "internal/secret"},
 		"it shows what the broker does",
 	},
 	{
@@ -66,7 +66,7 @@ var rules = []rule{
 	},
 	{
 		"internal/audit",
-		[]string{"internal/connector", "internal/peer", "internal/place", "internal/secret"},
+		[]string{"internal/connector", "internal/peer", "internal/place", "internal/plainjson", "internal/secret"},
 		"events are about connections and know nothing of who runs them",
 	},
 	{"internal/audit/audittest", []string{"internal/audit"}, "it checks lines and knows nothing of who causes them"},
@@ -128,6 +128,7 @@ var rules = []rule{
 	{"internal/harden", nil, "it is about the process and knows nothing of what the process does"},
 	{"internal/peer", nil, leaf},
 	{"internal/place", nil, leaf},
+	{"internal/plainjson", nil, leaf},
 	{"internal/relay", []string{"internal/sockio"}, "it moves bytes and knows nothing of what they mean"},
 	{"internal/keyfile", nil, leaf},
 	{"internal/localca", []string{"internal/fips", "internal/keyfile"}, "it makes certificates and knows nothing of who asks for them"},

@@ -3,12 +3,12 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"secretless/internal/plainjson"
 )
 
 // Bounds of a line. Who reads audit events may cut what is longer without
@@ -145,28 +145,7 @@ func (l line) encode() []byte {
 	enc.SetEscapeHTML(false)
 	// Strings and numbers always encode: a duration is finite.
 	_ = enc.Encode(l)
-	return escaped(b.Bytes())
-}
-
-// escaped is a line in which nothing but its newline drives a terminal or hides
-// from the eye: JSON escapes the first 32 characters, and no others that are
-// control characters, change the direction of text or have no width.
-func escaped(line []byte) []byte {
-	hidden := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
-	if !bytes.ContainsFunc(line, hidden) {
-		return line
-	}
-	out := make([]byte, 0, 2*len(line))
-	for _, r := range string(line) {
-		if !hidden(r) {
-			out = utf8.AppendRune(out, r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			out = fmt.Appendf(out, `\u%04x`, unit)
-		}
-	}
-	return out
+	return plainjson.Escape(b.Bytes())
 }
 
 func (e Event) peer(l *line, clip func(string) string) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -136,10 +135,7 @@ func untilSignal(ctx context.Context, env Env) (context.Context, func()) {
 
 func printResults(env Env, asJSON bool, results []doctor.Result) error {
 	if asJSON {
-		out := json.NewEncoder(env.Stdout)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		return out.Encode(map[string]any{"services": results})
+		return printJSON(env.Stdout, map[string]any{"services": results})
 	}
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SERVICE\tPROVIDERS\tLOOKUP\tCREDENTIALS\tTARGET\tTLS\tRESULT")

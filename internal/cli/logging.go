@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"secretless/internal/admin"
+	"secretless/internal/plainjson"
 )
 
 // logFlags choose how the broker logs.
@@ -70,7 +71,7 @@ func (f *logFlags) handler(env Env, level slog.Leveler) (slog.Handler, error) {
 	case f.format == "text", f.format == "auto" && env.Terminal:
 		return slog.NewTextHandler(env.Stderr, options), nil
 	case f.format == "json", f.format == "auto":
-		return slog.NewJSONHandler(env.Stderr, options), nil
+		return slog.NewJSONHandler(plainjson.Writer(env.Stderr), options), nil
 	}
 	return nil, usage(fmt.Errorf("--log-format %q: write text, json or auto", f.format))
 }

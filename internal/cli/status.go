@@ -11,6 +11,7 @@ import (
 
 	"secretless/internal/admin"
 	"secretless/internal/broker"
+	"secretless/internal/plainjson"
 	"secretless/internal/top"
 )
 
@@ -48,9 +49,11 @@ service. No secret is shown.`,
 	return cmd
 }
 
+// printJSON is for programs, and for eyes: nothing in it drives a terminal.
 func printJSON(to io.Writer, v any) error {
-	enc := json.NewEncoder(to)
+	enc := json.NewEncoder(plainjson.Writer(to))
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
 
