@@ -154,6 +154,9 @@ func (e emitter) exports() {
 	for signal, n := range s.Failed {
 		e.count(exports, n, signal, "failure")
 	}
+	for signal, n := range s.Rejected {
+		e.count(rejected, n, signal)
+	}
 	e.count(spans, s.Spans)
 	e.count(spansDropped, s.Dropped)
 }

@@ -81,6 +81,7 @@ func families() map[id]family {
 
 		auditLost:    {"secretless_audit_events_lost_total", "Audit events that could not be written.", counter, nil},
 		exports:      {"secretless_otlp_requests_total", "Requests to the OpenTelemetry collector by signal and result.", counter, []string{labelSignal, labelResult}},
+		rejected:     {"secretless_otlp_rejected_total", "Data points or spans that the OpenTelemetry collector has refused out of requests that it took.", counter, []string{labelSignal}},
 		spans:        {"secretless_spans_total", "Spans that were recorded.", counter, nil},
 		spansDropped: {"secretless_spans_dropped_total", "Spans that were recorded and lost: the collector does not take them as fast as they come.", counter, nil},
 	}
@@ -128,6 +129,7 @@ const (
 	reloadTook
 	auditLost
 	exports
+	rejected
 	spans
 	spansDropped
 )

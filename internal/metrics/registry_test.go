@@ -36,7 +36,7 @@ func sources() Sources {
 			return Reloads{Succeeded: 1, Failed: 2, LastFailed: true, LastSuccess: time.Unix(1000, 0), Took: time.Second}
 		},
 		Exports: func() otlp.Stats {
-			return otlp.Stats{Sent: map[string]uint64{"traces": 1}, Failed: map[string]uint64{"traces": 2}, Spans: 3, Dropped: 1}
+			return otlp.Stats{Sent: map[string]uint64{"traces": 1}, Failed: map[string]uint64{"traces": 2}, Rejected: map[string]uint64{"traces": 12}, Spans: 3, Dropped: 1}
 		},
 		AuditLost: func() uint64 { return 11 },
 	}
@@ -72,11 +72,14 @@ secretless_http_requests_total{class="2xx",connector="aws",service="a"} 8
 # HELP secretless_audit_events_lost_total Audit events that could not be written.
 # TYPE secretless_audit_events_lost_total counter
 secretless_audit_events_lost_total 11
+# HELP secretless_otlp_rejected_total Data points or spans that the OpenTelemetry collector has refused out of requests that it took.
+# TYPE secretless_otlp_rejected_total counter
+secretless_otlp_rejected_total{signal="traces"} 12
 `
 	names := []string{
 		"secretless_build_info", "secretless_connections_refused_total", "secretless_credentials_suspended",
 		"secretless_config_last_reload_successful", "secretless_config_last_reload_success_timestamp_seconds",
-		"secretless_stage_failures_total", "secretless_http_requests_total", "secretless_audit_events_lost_total",
+		"secretless_stage_failures_total", "secretless_http_requests_total", "secretless_audit_events_lost_total", "secretless_otlp_rejected_total",
 	}
 	if err := testutil.CollectAndCompare(newCollector(sources()), strings.NewReader(want), names...); err != nil {
 		t.Error(err)

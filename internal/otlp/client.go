@@ -103,17 +103,21 @@ func passing(err error) bool {
 	return false
 }
 
-// send sends one message, at most attempts times.
-func (c *client) send(ctx context.Context, signal string, message proto.Message, attempts int) error {
+// send sends one message with so many data points or spans, at most attempts
+// times, and returns how many of them the collector has rejected.
+func (c *client) send(ctx context.Context, signal string, message proto.Message, items, attempts int) (rejected uint64, err error) {
 	body, err := proto.Marshal(message)
 	if err != nil {
-		return fmt.Errorf("encoding %s: %w", signal, err)
+		return 0, fmt.Errorf("encoding %s: %w", signal, err)
 	}
 	pause := firstPause
 	for {
-		err = c.attempt(ctx, signal, body)
-		if attempts--; err == nil || attempts <= 0 || !passing(err) {
-			return err
+		answer, err := c.attempt(ctx, signal, body)
+		if err == nil {
+			return rejectedIn(answer, uint64(items)), nil
+		}
+		if attempts--; attempts <= 0 || !passing(err) {
+			return 0, err
 		}
 		wait := pause
 		if e, ok := errors.AsType[*answerError](err); ok {
@@ -125,51 +129,51 @@ func (c *client) send(ctx context.Context, signal string, message proto.Message,
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return err
+			return 0, err
 		}
 	}
 }
 
 // attempt makes one request, and a second one where a header was refused that
 // was replaced meanwhile.
-func (c *client) attempt(ctx context.Context, signal string, body []byte) error {
-	retry, err := c.post(ctx, signal, body)
+func (c *client) attempt(ctx context.Context, signal string, body []byte) (answer []byte, err error) {
+	answer, retry, err := c.post(ctx, signal, body)
 	if retry {
-		_, err = c.post(ctx, signal, body)
+		answer, _, err = c.post(ctx, signal, body)
 	}
-	return err
+	return answer, err
 }
 
-func (c *client) post(ctx context.Context, signal string, body []byte) (retry bool, err error) {
+func (c *client) post(ctx context.Context, signal string, body []byte) (answer []byte, retry bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.to.Timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.to.Endpoint, "/")+"/v1/"+signal, bytes.NewReader(body))
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	r.Header.Set("Content-Type", "application/x-protobuf")
 	r.Header.Set("User-Agent", "secretless")
 	set, err := c.addHeaders(ctx, r.Header)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	defer set.Wipe()
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return false, connectError(err)
+		return nil, false, connectError(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	answer, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // of one that breaks off there is nothing to know
 	switch {
 	case resp.StatusCode/100 == 2:
 		if set != nil {
 			c.to.Credentials.Accepted(set)
 		}
-		return false, nil
+		return answer, false, nil
 	case set != nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden):
 		retry = c.to.Credentials.Rejected(set)
 	}
-	return retry, &answerError{resp.StatusCode, retryAfter(resp.Header)}
+	return nil, retry, &answerError{resp.StatusCode, retryAfter(resp.Header)}
 }
 
 // addHeaders resolves the headers; the caller wipes the set, nil where there

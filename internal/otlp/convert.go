@@ -29,6 +29,14 @@ func metricsData(families []*dto.MetricFamily, resource *resourcepb.Resource, st
 	}}
 }
 
+// points is how many data points they become.
+func points(families []*dto.MetricFamily) (n int) {
+	for _, f := range families {
+		n += len(f.GetMetric())
+	}
+	return n
+}
+
 type converter struct{ start, now uint64 }
 
 func (c converter) family(f *dto.MetricFamily) *metricspb.Metric {

@@ -84,9 +84,10 @@ func (e *Exporter) Close() {
 // Stats is a snapshot.
 func (e *Exporter) Stats() Stats {
 	return Stats{
-		Sent:   map[string]uint64{signalMetrics: e.metrics.sent.Load(), signalTraces: e.traces.sent.Load()},
-		Failed: map[string]uint64{signalMetrics: e.metrics.failed.Load(), signalTraces: e.traces.failed.Load()},
-		Spans:  e.ended.Load(), Dropped: e.dropped.Load(),
+		Sent:     map[string]uint64{signalMetrics: e.metrics.sent.Load(), signalTraces: e.traces.sent.Load()},
+		Failed:   map[string]uint64{signalMetrics: e.metrics.failed.Load(), signalTraces: e.traces.failed.Load()},
+		Rejected: map[string]uint64{signalMetrics: e.metrics.rejected.Load(), signalTraces: e.traces.rejected.Load()},
+		Spans:    e.ended.Load(), Dropped: e.dropped.Load(),
 	}
 }
 

@@ -62,6 +62,9 @@ type Resource struct {
 type Stats struct {
 	// Sent and Failed count requests by signal.
 	Sent, Failed map[string]uint64
+	// Rejected counts data points or spans that the collector has refused out of
+	// requests that it took.
+	Rejected map[string]uint64
 	// Spans counts those that ended, Dropped those of them that were lost.
 	Spans, Dropped uint64
 }

@@ -56,12 +56,14 @@ func (e *Exporter) push(p *pipeline) {
 		case <-p.quit:
 			last = true
 		}
+		var rejected uint64
 		families, err := e.gather()
 		if err == nil {
+			data := metricsData(families, e.resource.proto(), e.start, time.Now())
 			// Not repeated: the next ones say it all.
-			err = p.client.send(p.ctx, signalMetrics, metricsData(families, e.resource.proto(), e.start, time.Now()), 1)
+			rejected, err = p.client.send(p.ctx, signalMetrics, data, points(families), 1)
 		}
-		e.metrics.done(err)
+		e.metrics.done(rejected, err)
 	}
 }
 
@@ -95,8 +97,14 @@ func (upload) Stop(context.Context) error { return nil }
 // UploadTraces sends a batch. The message is that of the service's request,
 // whose type would link gRPC.
 func (u upload) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	err := u.p.client.send(ctx, signalTraces, &tracepb.TracesData{ResourceSpans: spans}, spanAttempts)
-	u.signal.done(err)
+	items := 0
+	for _, r := range spans {
+		for _, s := range r.ScopeSpans {
+			items += len(s.Spans)
+		}
+	}
+	rejected, err := u.p.client.send(ctx, signalTraces, &tracepb.TracesData{ResourceSpans: spans}, items, spanAttempts)
+	u.signal.done(rejected, err)
 	return err
 }
 
