@@ -23,7 +23,7 @@ func Probe(ctx context.Context, network, address, path string) error {
 			return d.DialContext(ctx, network, address)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://broker"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		return err
 	}

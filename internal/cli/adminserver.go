@@ -80,7 +80,8 @@ func (p *process) openHealth(configured *config.Listen) error {
 	if err != nil {
 		return fmt.Errorf("opening the health endpoint: %w", err)
 	}
-	p.serveAdmin(l, admin.Health(func() bool { return p.ready.Load() && p.broker.Ready() }))
+	health := admin.Health(func() bool { return p.ready.Load() && p.broker.Ready() })
+	p.serveAdmin(l, admin.ByName(health, admin.NameOf(configured.Network, configured.Address)))
 	return nil
 }
 

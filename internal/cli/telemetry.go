@@ -88,7 +88,7 @@ func (t *telemetry) open(l *config.Listen) (opened, error) {
 	if err != nil {
 		return o, fmt.Errorf("opening metrics.listen: %w", err)
 	}
-	o.server = admin.Serve(ln, metrics.Handler(t.registry), t.log)
+	o.server = admin.Serve(ln, admin.ByName(metrics.Handler(t.registry), admin.NameOf(l.Network, l.Address)), t.log)
 	return o, nil
 }
 

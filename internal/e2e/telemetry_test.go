@@ -259,7 +259,8 @@ func TestClientsMakeNoSeries(t *testing.T) {
 }
 
 // A metrics address that cannot be had fails the reload and changes nothing,
-// and one that can takes over.
+// and one that can takes over. It is no part of the site of a page whose name
+// resolves to it.
 func TestMetricsAddressChanges(t *testing.T) {
 	server := testenv.Postgres(t, testenv.PG{})
 	r := prepare(t)
@@ -289,6 +290,16 @@ func TestMetricsAddressChanges(t *testing.T) {
 		}
 		return err == nil
 	})
+	page, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", second), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Host = "page.example"
+	if resp, err := client.Do(page); err != nil || resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a page: %v, %v", resp, err)
+	} else {
+		_ = resp.Body.Close()
+	}
 	r.eventually("the end of the old address", func() bool {
 		resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", first))
 		if err == nil {
