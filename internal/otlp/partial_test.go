@@ -1,7 +1,6 @@
 package otlp
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -64,7 +63,7 @@ func TestPartialSuccess(t *testing.T) {
 			rejected = 1 << 40
 		}
 		w.Header().Set("Content-Type", "application/x-protobuf")
-		_, _ = io.WriteString(w, string(partial(rejected, r.Header.Get("Authorization"))))
+		_, _ = w.Write(partial(rejected, r.Header.Get("Authorization")))
 		return true
 	})
 	e, l := exporter(t)
