@@ -19,14 +19,18 @@ type namedEntry[T any] struct {
 // maxName bounds names, which become labels of metrics.
 const maxName = 128
 
+// unseen is true for what a terminal or an editor does not show as it is: names
+// are read by people in logs, where one could pass for another.
+func unseen(r rune) bool { return !unicode.IsPrint(r) }
+
 func (l *named[T]) decodeNode(d *decoder, n *node, key string) {
 	if n.kind != mapNode {
 		d.errorf(n.pos, "%s must be a map from names to sections, not %s", key, n.describe())
 		return
 	}
 	for _, e := range n.entries {
-		if e.key == "" || len(e.key) > maxName || strings.ContainsFunc(e.key, unicode.IsControl) {
-			d.errorf(e.pos, "the name %s in %s must have 1 to %d bytes and no control characters", quote(e.key), key, maxName)
+		if e.key == "" || len(e.key) > maxName || strings.ContainsFunc(e.key, unseen) {
+			d.errorf(e.pos, "the name %s in %s must have 1 to %d bytes, none of them control or invisible characters", quote(e.key), key, maxName)
 		}
 		if e.value.isNull() {
 			d.errorf(e.pos, "%s in %s has no keys", quote(e.key), key)
