@@ -65,7 +65,7 @@ func bars(r results) []bar {
 	all = append(all, peerBar(r, httpSmallName(httpVersion{}), "≥ 0.8 × nginx, one core each", 0.8, []string{nginx}))
 	forwarding := peerBar(r, httpSmallName(httpVersion{}), "≥ 0.8 × nginx forwarding by host, one core each", 0.8, []string{byHost})
 	all = append(all, forwarding)
-	all = append(all, addedBar(r, httpHalfName(httpVersion{})), memoryBar(r))
+	all = append(all, addedBar(r, httpHalfName(broker, httpVersion{})), addedBar(r, httpHalfName(byHost, httpVersion{})), memoryBar(r))
 	for _, held := range []int{1000, 5000} {
 		all = append(all, idleBar(r, held))
 	}

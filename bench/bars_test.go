@@ -90,7 +90,7 @@ func TestStartBarIsStrict(t *testing.T) {
 }
 
 func TestHTTPBars(t *testing.T) {
-	small, half := httpSmallName(httpVersion{}), httpHalfName(httpVersion{})
+	small, half := httpSmallName(httpVersion{}), httpHalfName(broker, httpVersion{})
 	late := func(contender string, p99 ...time.Duration) series {
 		s := series{contender: contender}
 		for round, one := range p99 {

@@ -2,17 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// halfLoad asks at a steady rate: half of what the broker reaches, for every
+// halfLoad asks at a steady rate: half of what one relay reaches, for every
 // contender alike.
 type halfLoad struct {
 	bench   *bench
+	of      string // the relay
 	way     way
 	lasting time.Duration
 	rate    float64 // requests a second; 0 until it was found out
@@ -29,14 +30,14 @@ func (h *halfLoad) run(ctx context.Context, c httpClient) (outcome, error) {
 	return c.steady(ctx, httpClients, h.rate, h.lasting)
 }
 
-// greatest measures the broker, in a process of its own.
+// greatest measures the relay, in a process of its own.
 func (h *halfLoad) greatest(ctx context.Context) (float64, error) {
 	target, err := h.bench.server(ctx, httpServerApart())
 	if err != nil {
 		return 0, err
 	}
 	for _, r := range httpRelays(h.bench) {
-		if r.name != broker {
+		if r.name != h.of {
 			continue
 		}
 		running, err := h.bench.fleet.start(ctx, r, target.target(h.way.encrypted))
@@ -52,7 +53,7 @@ func (h *halfLoad) greatest(ctx context.Context) (float64, error) {
 		done, err := c.keepAlive(ctx, httpClients, 2*time.Second)
 		return done.perSecond(), err
 	}
-	return 0, errors.New("half of the broker's rate is asked for, and the broker is not compared")
+	return 0, fmt.Errorf("half of the rate of %s is asked for, which is not compared", h.of)
 }
 
 // steady asks rate times a second whatever answers take. Latency counts from

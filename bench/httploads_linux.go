@@ -13,7 +13,7 @@ import (
 // Sections of the report.
 const (
 	httpSmallSection = "HTTP: 1 KiB keep-alive, the relay on one core"
-	httpHalfSection  = "HTTP: 1 KiB at half of the broker's greatest rate, the relay on one core"
+	httpHalfSection  = "HTTP: 1 KiB at half of a greatest rate, the relay on one core"
 	httpBulkSection  = "HTTP: 100 MiB, the relay on one core"
 )
 
@@ -47,10 +47,13 @@ func httpLoads(b *bench) []load {
 		})
 	}
 	on = httpServerApart()
-	for _, v := range httpVersions()[:2] {
-		half := &halfLoad{bench: b, way: way{network: "tcp", encrypted: v.encrypted}, lasting: lasting}
-		add(httpHalfSection, httpHalfName(v), v, requests(), !v.encrypted, half.run)
+	halves := func(of string, v httpVersion) {
+		half := &halfLoad{bench: b, of: of, way: way{network: "tcp", encrypted: v.encrypted}, lasting: lasting}
+		add(httpHalfSection, httpHalfName(of, v), v, requests(), !v.encrypted, half.run)
 	}
+	halves(broker, httpVersion{})
+	halves(byHost, httpVersion{})
+	halves(broker, httpVersion{encrypted: true})
 	on = httpServer()
 	for _, v := range httpVersions() {
 		for _, upload := range []bool{false, true} {

@@ -82,7 +82,16 @@ func (v httpVersion) String() string {
 
 func httpSmallName(v httpVersion) string { return "http 1 KiB, " + v.String() }
 
-func httpHalfName(v httpVersion) string { return "http half load, " + v.String() }
+// httpHalfName names the relay whose greatest rate is halved, unless that is
+// the broker.
+func httpHalfName(of string, v httpVersion) string {
+	if of != broker {
+		of = " of " + of
+	} else {
+		of = ""
+	}
+	return "http half load" + of + ", " + v.String()
+}
 
 func httpBulkName(v httpVersion, upload bool) string {
 	if upload {
