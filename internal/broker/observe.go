@@ -39,13 +39,14 @@ var statusClasses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 func (m *measures) request(a connector.Answer, took time.Duration) {
 	found, ok := m.requests.Load(a.Service)
 	if !ok {
-		fresh := &requests{}
-		fresh.connector.Store(&a.Kind)
+		fresh, kind := &requests{}, a.Kind // a itself is not kept, nor copied to the heap
+		fresh.connector.Store(&kind)
 		found, _ = m.requests.LoadOrStore(a.Service, fresh)
 	}
 	r := found.(*requests)
 	if *r.connector.Load() != a.Kind {
-		r.connector.Store(&a.Kind)
+		kind := a.Kind
+		r.connector.Store(&kind)
 	}
 	class := a.Status / 100
 	if class < 0 || class >= len(r.classes) {

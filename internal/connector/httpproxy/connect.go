@@ -22,21 +22,21 @@ import (
 // the broker is the tunnel's end; other tunnels are passed through untouched
 // or refused.
 func (x *exchange) connect() {
-	if x.r.ProtoMajor != 1 || !x.stage.tunnel.IsZero() {
+	if x.r.Major != 1 || !x.stage.tunnel.IsZero() {
 		x.tell(refusal(http.StatusMethodNotAllowed, "CONNECT inside of a tunnel, or over HTTP/2, is not supported"))
 		return
 	}
-	if x.r.ContentLength != 0 {
+	if x.r.Length != 0 {
 		x.tell(refusal(http.StatusBadRequest, "CONNECT has no body: what follows it belongs to the tunnel"))
 		return
 	}
-	o, err := origin.Parse("https", x.r.RequestURI)
+	o, err := origin.Parse("https", x.r.Target)
 	if err != nil {
 		x.tell(refusal(http.StatusBadRequest, "CONNECT: %v", err))
 		return
 	}
 	x.asked.origin = o
-	if slices.ContainsFunc(x.r.Header["Via"], func(v string) bool { return strings.Contains(v, x.connector.via) }) {
+	if slices.ContainsFunc(x.r.Fields.Values("Via"), func(v string) bool { return strings.Contains(v, x.connector.via) }) {
 		x.tell(refusal(http.StatusLoopDetected, "the broker's own HTTPS_PROXY leads back to it; unset it for the broker, or add targets to NO_PROXY"))
 		return
 	}
@@ -76,7 +76,7 @@ func (x *exchange) tunnel(o origin.Origin) {
 	if addr := conn.RemoteAddr(); addr != nil {
 		reached.Remote = addr.String()
 	}
-	if err := x.stage.session.Reached(x.r.Context(), reached); err != nil {
+	if err := x.stage.session.Reached(x.life, reached); err != nil {
 		_ = conn.Close()
 		x.tell(&problem{http.StatusServiceUnavailable, "proxy_internal_error", err.Error()})
 		return
@@ -89,20 +89,18 @@ func (x *exchange) tunnel(o origin.Origin) {
 // open takes the connection over from the server, says that the tunnel is there
 // and goes on with next, which gets what the client has sent early.
 func (x *exchange) open(next func(early []byte) error, undo func()) {
-	_, rw, err := x.rc.Hijack()
+	_, early, err := x.w.Hijack()
 	if err != nil {
 		undo()
 		x.tell(&problem{http.StatusInternalServerError, "proxy_internal_error", "the connection cannot become a tunnel"})
 		return
 	}
-	x.answered, x.status = true, http.StatusOK
+	x.answered, x.status, x.shared = true, http.StatusOK, true
 	if _, err := io.WriteString(x.stage.session.Client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		undo()
 		x.stage.finish(nil)
 		return
 	}
-	peeked, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	early := slices.Clone(peeked)
 	x.stage.finish(func() error { return next(early) })
 }
 

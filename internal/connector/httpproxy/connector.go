@@ -13,6 +13,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/wire/http1wire"
 )
 
@@ -75,7 +76,7 @@ func (c *Connector) run(s *connector.Session) *running {
 			}
 		}
 		r.server = http1.NewServer()
-		r.server.Handler, r.server.Refused = http.HandlerFunc(c.serve), refused
+		r.server.Handler, r.server.Refused = c.serve, refused
 		r.server.HeadTimeout = s.HandshakeTimeout
 		r.server.Limits = http1wire.Limits{Bytes: maxHeaderBytes, Lines: maxHeaders}
 		r.h2 = c.h2Server(s)
@@ -93,7 +94,7 @@ func refused(ctx context.Context, status int, err error) {
 
 func (c *Connector) h2Server(s *connector.Session) *http.Server {
 	server := &http.Server{
-		Handler:                      http.HandlerFunc(c.serve),
+		Handler:                      message.Handler(c.serve),
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            s.HandshakeTimeout,
 		MaxHeaderBytes:               maxHeaderBytes - headerSlop,

@@ -5,8 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,16 +14,19 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
+	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	watch "secretless/internal/stage"
+	"secretless/internal/wire/http1wire"
 )
 
 // exchange is one request and its answer.
 type exchange struct {
 	connector *Connector
 	stage     *stage
-	w         http.ResponseWriter
-	r         *http.Request
-	rc        http.ResponseController
+	w         message.Writer
+	r         *message.Request
+	life      context.Context // ends with the client's connection
 	began     time.Time
 	ctx       context.Context // of all work on the request
 	trace     watch.Parent    // what the target is told of its trace
@@ -33,11 +36,37 @@ type exchange struct {
 	upgrading string // the protocol that the client wants to change to
 	body      *clientBody
 	informer  informer
+	hider     hider  // of the answer
 	named     string // what has made
 	answered  bool   // the head of the answer was written
 	status    int
 	toClient  int64
 	tls       *tls.ConnectionState // of the connection that the answer came from
+
+	first struct { // attempt
+		out  message.Request
+		auth auth.Request
+	}
+	attempts int
+	shared   bool // something that may live longer than the request knows it
+	inform   message.Inform
+	served   connector.Served
+}
+
+// end ends the exchange. It is used for the connection's next request where
+// nobody can know it any more: neither who sends a body, nor net/http, nor who
+// has taken the connection over. Nothing of the request is left in it.
+func (x *exchange) end() {
+	x.unwatch()
+	st := x.stage
+	if x.shared || x.r.Major != 1 || x.r.Length != 0 {
+		return
+	}
+	room, inform := x.first.out.Fields, x.inform
+	room.Reset()
+	*x = exchange{inform: inform} // which is a method of x
+	x.first.out.Fields = room
+	st.spare = x
 }
 
 // what is the URL without its query, for logs and messages.
@@ -72,16 +101,25 @@ func (x *exchange) tell(p *problem) {
 		x.abort()
 		return
 	}
-	x.answered, x.status = true, p.status
-	h := x.w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Proxy-Status", "secretless; error="+p.kind)
-	h.Set("Content-Length", strconv.Itoa(len(text)+1))
-	x.w.WriteHeader(p.status)
+	x.writeHead(p.status, http1wire.Fields{
+		{Name: "Content-Length", Value: strconv.Itoa(len(text) + 1)},
+		{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
+		{Name: "Date", Value: time.Now().UTC().Format(http.TimeFormat)},
+		{Name: "Proxy-Status", Value: "secretless; error=" + p.kind},
+		{Name: "X-Content-Type-Options", Value: "nosniff"},
+	})
 	n, _ := io.WriteString(x.w, text+"\n")
 	x.toClient += int64(n)
 	x.letGo()
+}
+
+// writeHead begins the answer, the connection's last while the service stops.
+func (x *exchange) writeHead(status int, fields http1wire.Fields) {
+	x.answered, x.status = true, status
+	if x.connector.draining.Load() {
+		fields.Add("Connection", "close")
+	}
+	x.w.WriteHead(status, fields)
 }
 
 func (x *exchange) log() interface {
@@ -94,38 +132,35 @@ func (x *exchange) log() interface {
 
 // abort breaks an answer off, so that the client does not take it for whole:
 // the connection of HTTP/1.1, the stream of HTTP/2.
-func (x *exchange) abort() { _ = x.rc.SetWriteDeadline(time.Unix(1, 0)) }
+func (x *exchange) abort() { _ = x.w.SetWriteDeadline(time.Unix(1, 0)) }
 
 // letGo ends a body that nobody will read: the client may send on for ever.
 func (x *exchange) letGo() {
-	if x.r.ContentLength == 0 || x.body != nil && x.body.whole() {
+	if x.r.Length == 0 || x.body != nil && x.body.whole() {
 		return
 	}
-	_ = x.rc.SetReadDeadline(time.Unix(1, 0))
+	_ = x.w.SetReadDeadline(time.Unix(1, 0))
 }
 
-// outgoing makes the request for the target. Its header is a copy, because the
-// request may have to be made once more. The values are not: nobody changes
-// them in place.
-func (x *exchange) outgoing(ctx context.Context) *http.Request {
-	h := maps.Clone(x.r.Header)
-	x.upgrading = upgradeOf(h)
-	outgoingHeader(h)
-	x.tellTrace(h)
-	u := *x.r.URL
-	out := x.r.WithContext(ctx)
-	out.URL, out.Header, out.Trailer, out.Body = &u, h, x.announced(), nil
-	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
-	out.RequestURI, out.RemoteAddr, out.TransferEncoding, out.TLS, out.Close = "", "", nil, nil, false
-	if x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody {
+// outgoing makes the request for the target. It is made anew where the request
+// has to be sent once more: the last one may still be in use.
+func (x *exchange) outgoing() *message.Request {
+	out := &x.first.out
+	if x.attempts++; x.attempts > 1 {
+		out = &message.Request{}
+	}
+	out.Method, out.URL, out.Host, out.Major, out.Minor, out.Length = x.r.Method, x.r.URL, x.r.Host, 1, 1, x.r.Length
+	x.upgrading = passOn(&out.Fields, x.r.Fields)
+	x.tellTrace(&out.Fields)
+	if x.r.HasBody() {
 		if x.body == nil {
-			x.body = &clientBody{from: x.r.Body, left: x.r.ContentLength}
-			if x.r.ProtoMajor == 1 {
-				_ = x.rc.EnableFullDuplex() // a target may answer while it reads
-			}
+			x.body = &clientBody{from: x.r, left: x.r.Length}
 		}
-		x.body.trailer, x.body.came = out.Trailer, x.r.Trailer
+		x.body.to = out
 		out.Body = x.body
+		// Others are not passed on: what was added to the head replaces only these.
+		out.Announced = x.r.Announced
+		out.RemoveTrailers(isHopByHop)
 	}
 	return out
 }
@@ -133,37 +168,21 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 // clientBody is the body that a client sends. It remembers whether a failure to
 // send it was the client's.
 type clientBody struct {
-	from   io.ReadCloser
+	from   *message.Request
 	left   int64 // negative where the length is unknown
 	read   atomic.Int64
 	ended  atomic.Bool
 	failed atomic.Bool
-	// trailer gets those of came that are among its keys, at the end.
-	trailer, came http.Header
-}
-
-// announced are the names of the trailers that the request says it will have.
-// Others are not passed on: what was added to the header replaces only these.
-func (x *exchange) announced() http.Header {
-	if len(x.r.Trailer) == 0 {
-		return nil
-	}
-	t := http.Header{}
-	for name := range x.r.Trailer {
-		t[name] = nil
-	}
-	removeHopByHop(t)
-	return t
+	// to gets the trailers that have come and were announced to it.
+	to *message.Request
 }
 
 // Read reads from the client.
 func (b *clientBody) Read(p []byte) (int, error) {
-	n, err := b.from.Read(p)
+	n, err := b.from.Body.Read(p)
 	total := b.read.Add(int64(n))
 	if err == io.EOF {
-		for name := range b.trailer {
-			b.trailer[name] = b.came[name]
-		}
+		b.trailers()
 	}
 	switch {
 	case err == io.EOF, b.left >= 0 && total >= b.left:
@@ -172,6 +191,14 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		b.failed.Store(true)
 	}
 	return n, err
+}
+
+func (b *clientBody) trailers() {
+	for _, field := range b.from.Trailer {
+		if slices.Contains(b.to.Announced, field.Name) {
+			b.to.Trailer = append(b.to.Trailer, field)
+		}
+	}
 }
 
 // Close does nothing: the server closes the body when the request is done.
@@ -209,6 +236,6 @@ func (x *exchange) event() connector.Exchange {
 }
 
 // isGRPC says whether the request is one that only HTTP/2 can carry.
-func isGRPC(r *http.Request) bool {
-	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+func isGRPC(r *message.Request) bool {
+	return r.Major == 2 && strings.HasPrefix(r.Fields.Get("Content-Type"), "application/grpc")
 }

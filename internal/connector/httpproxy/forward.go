@@ -5,15 +5,15 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/textproto"
 	"sync"
 	"time"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
-	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/secret"
 	watch "secretless/internal/stage"
+	"secretless/internal/wire/http1wire"
 )
 
 // withCredential sends the request to the origin that its service is bound to.
@@ -28,7 +28,7 @@ func (x *exchange) withCredential() {
 		return
 	}
 	if x.stage.session.Audited() {
-		if err := x.stage.session.Asked(x.r.Context(), x.event()); err != nil {
+		if err := x.stage.session.Asked(x.life, x.event()); err != nil {
 			x.tell(&problem{http.StatusServiceUnavailable, "proxy_internal_error", err.Error()})
 			return
 		}
@@ -36,22 +36,22 @@ func (x *exchange) withCredential() {
 	}
 	ctx := x.ctx
 	trace := x.informing()
-	out := x.outgoing(ctx)
+	out := x.outgoing()
 	if out.Body != nil && s.redact {
-		out.Header.Del("Range") // could not be asked for again without it
+		out.Fields.Del("Range") // could not be asked for again without it
 	}
 	resp, r, err := x.attempt(ctx, out, true)
 	if err == nil && r == nil { // rejected, and there is something better
 		watch.Mark(ctx, watch.Rotation)
-		again := x.outgoing(ctx)
+		again := x.outgoing()
 		if read := resp.sent; read != nil {
-			again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(read)), int64(len(read))
+			again.Body, again.Length = io.NopCloser(bytes.NewReader(read)), int64(len(read))
 		}
 		resp, r, err = x.attempt(ctx, again, false)
 	}
 	if err == nil && s.redact && isPiece(resp.Response) {
 		_ = resp.Body.Close()
-		resp, r, err = x.attempt(ctx, x.whole(ctx), false)
+		resp, r, err = x.attempt(ctx, x.whole(), false)
 	}
 	trace.stop()
 	if err != nil {
@@ -69,17 +69,17 @@ func (x *exchange) withCredential() {
 // whole is the request without its range. A client could ask for a text that
 // repeats the credential piece by piece, so that no piece holds all of it; a
 // server may always answer with the whole.
-func (x *exchange) whole(ctx context.Context) *http.Request {
-	out := x.outgoing(ctx)
-	out.Header.Del("Range")
-	out.Header.Del("If-Range")
+func (x *exchange) whole() *message.Request {
+	out := x.outgoing()
+	out.Fields.Del("Range")
+	out.Fields.Del("If-Range")
 	return out
 }
 
 // reply is what an attempt ended with; sent is the body that went out, where it
 // was kept.
 type reply struct {
-	*http.Response
+	*message.Response
 	sent []byte
 }
 
@@ -91,33 +91,35 @@ func (e targetError) Unwrap() error { return e.error }
 
 // attempt adds the credential to out and sends it. After a 401 that a newer
 // credential may answer for, it returns neither request nor error.
-func (x *exchange) attempt(ctx context.Context, out *http.Request, mayRetry bool) (*reply, *auth.Request, error) {
+func (x *exchange) attempt(ctx context.Context, out *message.Request, mayRetry bool) (reply, *auth.Request, error) {
 	r, set, err := x.authenticated(ctx, out)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, nil, err
 	}
 	defer set.Wipe()
 	if x.bound.service.redact {
 		x.informer.hide(r.Hidden())
 	}
-	resp, err := x.connector.running.Load().pools[x.bound.service].send(r, isGRPC(x.r), x.informer.inform())
+	p := x.connector.running.Load().pools[x.bound.service]
+	x.shared = x.shared || !p.direct(r.To(), isGRPC(x.r))
+	resp, err := p.send(ctx, r, isGRPC(x.r), x.informer.inform())
 	if err != nil {
-		return nil, nil, targetError{err}
+		return reply{}, nil, targetError{err}
 	}
-	if mayRetry && resp.StatusCode == http.StatusUnauthorized && x.renew(ctx, r, set) && r.Repeatable() {
+	if mayRetry && resp.Code == http.StatusUnauthorized && x.renew(ctx, r, set) && r.Repeatable() {
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
 		_ = resp.Body.Close()
 		sent, _ := r.BodyRead()
-		return &reply{sent: sent}, nil, nil
+		return reply{sent: sent}, nil, nil
 	}
-	return &reply{Response: resp}, r, nil
+	return reply{Response: resp}, r, nil
 }
 
 // authenticated resolves the credentials and adds them to out, bounded by the
 // time to connect: the client waits. What a token endpoint refused may have been
 // replaced since it was cached: then it is fetched and tried once more. The
 // caller wipes the set.
-func (x *exchange) authenticated(ctx context.Context, out *http.Request) (*auth.Request, *secret.Set, error) {
+func (x *exchange) authenticated(ctx context.Context, out *message.Request) (*auth.Request, *secret.Set, error) {
 	if t := x.stage.session.ConnectTimeout; t > 0 {
 		limit := &patience{Context: ctx, until: time.Now().Add(t)}
 		defer limit.stop()
@@ -136,14 +138,17 @@ func (x *exchange) authenticated(ctx context.Context, out *http.Request) (*auth.
 }
 
 // authenticateOnce returns the set with the error of an authenticator.
-func (x *exchange) authenticateOnce(ctx context.Context, out *http.Request) (*auth.Request, *secret.Set, error) {
+func (x *exchange) authenticateOnce(ctx context.Context, out *message.Request) (*auth.Request, *secret.Set, error) {
 	set, err := x.bound.secrets(ctx, x.stage.session)
 	if err != nil {
 		return nil, nil, err
 	}
-	x.bound.service.removeOverrides(out.Header)
-	x.bound.service.removeOverrides(out.Trailer) // which some servers take for headers
-	r := x.bound.request(out, set)
+	x.bound.service.removeOverrides(out)
+	r := &x.first.auth
+	if out != &x.first.out {
+		r = new(auth.Request)
+	}
+	x.bound.request(r, out, set)
 	if x.bound.service.redact {
 		r.Identity()
 	}
@@ -190,7 +195,9 @@ func (l *refreshLimit) allow(now time.Time) bool {
 // without forwards a request that no service matches.
 func (x *exchange) without() {
 	trace := x.informing()
-	resp, err := x.connector.stranger(x.stage.session).sendTo(x.asked.origin, x.outgoing(x.ctx), isGRPC(x.r), trace.inform())
+	p := x.connector.stranger(x.stage.session)
+	x.shared = !p.direct(x.asked.origin, isGRPC(x.r))
+	resp, err := p.sendTo(x.ctx, x.asked.origin, x.outgoing(), isGRPC(x.r), trace.inform())
 	trace.stop()
 	if err != nil {
 		x.failed(targetError{err})
@@ -225,19 +232,21 @@ type informer struct {
 }
 
 func (x *exchange) informing() *informer {
-	x.informer.x = x
+	if x.informer.x = x; x.inform == nil {
+		x.inform = x.informer.pass
+	}
 	return &x.informer
 }
 
 // inform is nil for HTTP/1.0, which does not know them.
-func (i *informer) inform() http1.Inform {
-	if !i.x.r.ProtoAtLeast(1, 1) {
+func (i *informer) inform() message.Inform {
+	if i.x.r.Major == 1 && i.x.r.Minor == 0 {
 		return nil
 	}
-	return i.pass
+	return i.x.inform
 }
 
-func (i *informer) pass(code int, header textproto.MIMEHeader) error {
+func (i *informer) pass(code int, fields *http1wire.Fields) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.over || code == http.StatusSwitchingProtocols {
@@ -246,14 +255,9 @@ func (i *informer) pass(code int, header textproto.MIMEHeader) error {
 	if code == http.StatusContinue && i.x.body == nil {
 		return nil
 	}
-	h := i.x.w.Header()
-	before := h.Clone()
-	removeHopByHop(http.Header(header))
-	newHider(i.hidden).header(http.Header(header))
-	copyHeader(h, http.Header(header))
-	i.x.w.WriteHeader(code)
-	clear(h)
-	copyHeader(h, before)
+	removeHopByHop(fields)
+	newHider(i.hidden).fields(*fields)
+	i.x.w.WriteHead(code, *fields)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package httpproxy
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,29 +11,29 @@ import (
 	"time"
 
 	"secretless/internal/connector/database"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	watch "secretless/internal/stage"
 )
 
 // serve answers one request. A panic ends this request alone; its value, which
 // could be anything, is not shown.
-func (c *Connector) serve(w http.ResponseWriter, r *http.Request) {
-	st, ok := r.Context().Value(stageKey{}).(*stage)
+func (c *Connector) serve(ctx context.Context, w message.Writer, r *message.Request) {
+	st, ok := ctx.Value(stageKey{}).(*stage)
 	if !ok || !st.enter() {
 		return
 	}
 	defer st.leave()
-	x := &exchange{connector: c, stage: st, w: w, r: r, rc: *http.NewResponseController(w), began: time.Now()}
-	defer x.watch(r.Context())()
+	x := st.exchange(r)
+	x.connector, x.stage, x.w, x.r, x.life, x.began = c, st, w, r, ctx, time.Now()
+	x.watch()
+	defer x.end()
 	defer func() {
 		if p := recover(); p != nil {
 			x.panicked(p)
 		}
 	}()
 	st.established()
-	if c.draining.Load() {
-		w.Header().Set("Connection", "close")
-	}
 	x.answer()
 }
 
@@ -45,6 +46,7 @@ func logPanic(log *slog.Logger, p any) {
 }
 
 func (x *exchange) panicked(p any) {
+	x.shared = true
 	watch.Mark(x.ctx, watch.Panic)
 	logPanic(x.stage.session.Log, p)
 	if x.answered {
@@ -56,7 +58,7 @@ func (x *exchange) panicked(p any) {
 
 // answer finds out what is asked, and by whose rules.
 func (x *exchange) answer() {
-	if x.r.ProtoMajor != 1 && countHeaders(x.r.Header) > maxHeaders {
+	if x.r.Major != 1 && len(x.r.Fields) > maxHeaders {
 		x.tell(refusal(http.StatusRequestHeaderFieldsTooLarge, "the request has more than %d header lines", maxHeaders))
 		return
 	}
@@ -70,7 +72,7 @@ func (x *exchange) answer() {
 		return
 	}
 	x.asked = ask(o, x.r)
-	to, err := x.connector.router.route(x.asked, x.r.Header)
+	to, err := x.connector.router.route(x.asked, x.r.Fields)
 	switch {
 	case err != nil && to.service != nil:
 		x.bound = to
@@ -93,16 +95,16 @@ func (x *exchange) origin() (origin.Origin, *problem) {
 	if x.r.URL.User != nil {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has user information (user:password@host), which is not accepted: the broker adds credentials")
 	}
-	if x.r.RequestURI == "*" {
+	if x.r.Target == "*" {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "requests for * are about a server, not about something that it serves, and are not passed on")
 	}
 	if x.r.URL.Opaque != "" { // https:http://other.example/ is sent as it stands
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has no // behind its scheme")
 	}
-	if strings.ContainsAny(x.r.RequestURI, "#\\") {
+	if strings.ContainsAny(x.r.Target, "#\\") {
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a # or \\ in it, which programs understand in different ways")
 	}
-	if strings.Contains(x.r.RequestURI, " ") { // of HTTP/2, which has no line that it would end
+	if strings.Contains(x.r.Target, " ") { // of HTTP/2, which has no line that it would end
 		return origin.Origin{}, refusal(http.StatusBadRequest, "the URL has a blank in it")
 	}
 	if !x.stage.tunnel.IsZero() {
@@ -123,7 +125,7 @@ func (x *exchange) tunnelled() (origin.Origin, *problem) {
 	if x.stage.misnamed != "" {
 		return to, refusal(http.StatusMisdirectedRequest, "TLS asked for %s in a tunnel to %s", database.Quote(x.stage.misnamed), to.Authority())
 	}
-	for _, host := range x.r.Header["Host"] { // of HTTP/2, beside :authority
+	for host := range x.r.Fields.All("Host") { // of HTTP/2, beside :authority
 		if p := x.agrees(to, to.Scheme(), host); p != nil {
 			return to, p
 		}

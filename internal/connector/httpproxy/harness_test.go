@@ -258,6 +258,11 @@ func newProxy(t testing.TB, services ...svc) *proxy {
 // targets and for tunnels, and env.
 func newProxyEnv(t testing.TB, env map[string]string, services ...svc) *proxy {
 	t.Helper()
+	return startProxy(t, env, true, services...)
+}
+
+func startProxy(t testing.TB, env map[string]string, audited bool, services ...svc) *proxy {
+	t.Helper()
 	p := &proxy{t: t, log: &lines{}, audit: &events{}, env: map[string]string{}}
 	for k, v := range env {
 		p.env[k] = v
@@ -268,7 +273,11 @@ func newProxyEnv(t testing.TB, env map[string]string, services ...svc) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.broker = broker.New(broker.Options{Log: p.logger(), Relay: r, Audit: p.audit})
+	options := broker.Options{Log: p.logger(), Relay: r}
+	if audited {
+		options.Audit = p.audit
+	}
+	p.broker = broker.New(options)
 	t.Cleanup(func() {
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()

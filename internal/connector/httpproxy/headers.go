@@ -1,106 +1,103 @@
 package httpproxy
 
 import (
-	"net/http"
-	"net/textproto"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
+	"secretless/internal/connector/httpproxy/message"
+	"secretless/internal/wire/http1wire"
 )
 
 // upgradeOf is the protocol that a message asks to change to, or changes to;
 // empty for none.
-func upgradeOf(h http.Header) string {
-	if !httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade") {
+func upgradeOf(f http1wire.Fields) string {
+	if !f.HasToken("Connection", "upgrade") {
 		return ""
 	}
-	return h.Get("Upgrade")
+	return f.Get("Upgrade")
 }
 
 // removeHopByHop takes out what is about one connection alone (RFC 9110
 // section 7.6.1), and what is between a client and its proxy.
-func removeHopByHop(h http.Header) {
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				h.Del(name)
-			}
+func removeHopByHop(f *http1wire.Fields) {
+	var room [4]string
+	lists := room[:0]
+	for _, field := range *f {
+		if field.Name == "Connection" {
+			lists = append(lists, field.Value)
 		}
 	}
-	for name := range h {
-		// Many servers take _ for -: what was removed must not come as a twin.
-		switch dashed(name) {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
-			"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Http2-Settings":
-			delete(h, name)
-		case "Content-Length":
-			if strings.Contains(name, "_") {
-				delete(h, name)
+	f.DelFunc(func(name string) bool {
+		if isHopByHop(name) {
+			return true
+		}
+		for _, list := range lists {
+			if names(list, name) {
+				return true
 			}
 		}
-	}
+		return false
+	})
 }
 
-// dashed is a header's name with - for _. Names are canonical otherwise.
-func dashed(name string) string {
-	if strings.IndexByte(name, '_') < 0 {
-		return name
+// names says whether a list has the name, in any spelling: what is removed must
+// not come as a twin.
+func names(list, name string) bool {
+	for list != "" {
+		var element string
+		element, list, _ = strings.Cut(list, ",")
+		if http1wire.SameName(strings.Trim(element, " \t"), name) {
+			return true
+		}
 	}
-	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return false
 }
 
-// outgoingHeader makes h, the header of a client's request, one for a target.
-func outgoingHeader(h http.Header) {
-	trailers := httpguts.HeaderValuesContainsToken(h["Te"], "trailers")
-	upgrade := upgradeOf(h)
-	removeHopByHop(h)
-	if trailers { // gRPC servers insist on it
-		h["Te"] = []string{"trailers"}
+// isHopByHop says whether a field of that name is never passed on. Many servers
+// take _ for -: what is removed must not come as a twin.
+func isHopByHop(name string) bool {
+	switch http1wire.Dashed(name) {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Http2-Settings":
+		return true
+	case "Content-Length":
+		return name != "Content-Length"
+	}
+	return false
+}
+
+// passOn makes out, which is empty, what a target is told of a client's fields,
+// and returns the protocol that the client asks to change to.
+func passOn(out *http1wire.Fields, in http1wire.Fields) (upgrade string) {
+	*out = append(*out, in...)
+	upgrade = upgradeOf(in)
+	removeHopByHop(out)
+	if in.HasToken("Te", "trailers") { // gRPC servers insist on it
+		out.Add("Te", "trailers")
 	}
 	if upgrade != "" && !strings.EqualFold(upgrade, "h2c") {
-		h["Connection"] = []string{"Upgrade"}
-		h["Upgrade"] = []string{upgrade}
+		out.Add("Connection", "Upgrade")
+		out.Add("Upgrade", upgrade)
 	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = nil // keeps net/http from naming itself
-	}
+	return upgrade
 }
 
 // removeOverrides takes out what makes some servers act on another method or
-// path than the one that the service's rules have looked at.
-func (s *service) removeOverrides(h http.Header) {
+// path than the one that the service's rules have looked at, also from the
+// trailers, which some take for headers.
+func (s *service) removeOverrides(out *message.Request) {
 	if len(s.methods)+len(s.paths)+len(s.expressions) == 0 {
 		return
 	}
-	for name := range h {
-		switch dashed(name) {
-		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
-			if len(s.methods) > 0 {
-				delete(h, name)
-			}
-		case "X-Original-Url", "X-Rewrite-Url":
-			if len(s.paths)+len(s.expressions) > 0 {
-				delete(h, name)
-			}
-		}
-	}
+	out.Fields.DelFunc(s.isOverride)
+	out.RemoveTrailers(s.isOverride)
 }
 
-// copyHeader adds src to dst, whose owner goes on using both: only slices of
-// dst that are there already grow.
-func copyHeader(dst, src http.Header) {
-	for name, values := range src {
-		if have, ok := dst[name]; ok {
-			dst[name] = append(have, values...)
-		} else {
-			dst[name] = values
-		}
+func (s *service) isOverride(name string) bool {
+	switch http1wire.Dashed(name) {
+	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+		return len(s.methods) > 0
+	case "X-Original-Url", "X-Rewrite-Url":
+		return len(s.paths)+len(s.expressions) > 0
 	}
-}
-
-func countHeaders(h http.Header) (n int) {
-	for _, values := range h {
-		n += len(values)
-	}
-	return n
+	return false
 }

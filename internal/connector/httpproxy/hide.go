@@ -14,7 +14,9 @@ import (
 	"strings"
 	"unsafe"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/secret"
+	"secretless/internal/wire/http1wire"
 )
 
 const (
@@ -33,6 +35,8 @@ type hider struct {
 	longest int
 	found   bool
 	buf     *[]byte // of the answer's body
+	whole   bytes.Reader
+	room    [4]string // for parts
 }
 
 // done gives back what a body was read into.
@@ -43,8 +47,11 @@ func (h *hider) done() {
 	}
 }
 
-func newHider(hidden []string) *hider {
-	h := &hider{hidden: hidden, parts: make([]string, 0, 4)}
+func newHider(hidden []string) *hider { return new(hider).begin(hidden) }
+
+// begin makes h, which is zero, one that replaces hidden.
+func (h *hider) begin(hidden []string) *hider {
+	h.hidden, h.parts = hidden, h.room[:0]
 	for _, t := range hidden {
 		if part := plainPart(t); !slices.Contains(h.parts, part) {
 			h.parts = append(h.parts, part)
@@ -150,19 +157,17 @@ func lowerEscapes(text string) string {
 	return string(b)
 }
 
-// header replaces in all values and says whether there was something.
-func (h *hider) header(header http.Header) (found bool) {
-	for _, values := range header {
-		for i, v := range values {
-			if !h.mayBeIn(v) {
-				continue
-			}
-			h.prepare()
-			for _, t := range h.texts {
-				if strings.Contains(v, t) {
-					values[i] = strings.ReplaceAll(values[i], t, secret.Redacted)
-					v, found = values[i], true
-				}
+// fields replaces in all values and says whether there was something.
+func (h *hider) fields(fields http1wire.Fields) (found bool) {
+	for i := range fields {
+		v := &fields[i].Value
+		if !h.mayBeIn(*v) {
+			continue
+		}
+		h.prepare()
+		for _, t := range h.texts {
+			if strings.Contains(*v, t) {
+				*v, found = strings.ReplaceAll(*v, t, secret.Redacted), true
 			}
 		}
 	}
@@ -171,58 +176,63 @@ func (h *hider) header(header http.Header) (found bool) {
 
 // wrap puts a reader in front of the body that replaces, where it is a text.
 // Its length then is what resp says.
-func (h *hider) wrap(method string, resp *http.Response) (body io.Reader, found bool) {
+func (h *hider) wrap(method string, resp *message.Response) (body io.Reader, found bool) {
 	body = resp.Body
-	if len(h.hidden) == 0 || resp.Body == http.NoBody || method == http.MethodHead || !isText(resp.Header.Get("Content-Type")) {
+	if len(h.hidden) == 0 || resp.Length == 0 || method == http.MethodHead || !isText(resp.Fields.Get("Content-Type")) {
 		return body, false
 	}
-	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	switch strings.ToLower(resp.Fields.Get("Content-Encoding")) {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		body = &gunzip{from: resp.Body}
-		resp.Header.Del("Content-Encoding")
-		resp.Header.Del("Content-Length")
-		resp.ContentLength = -1
+		resp.Fields.Del("Content-Encoding")
+		resp.Fields.Del("Content-Length")
+		resp.Length = -1
 	default:
 		return body, false // asked not to be; a target that encodes so repeats nothing by chance
 	}
-	if resp.ContentLength < 0 || resp.ContentLength > hideWhole {
-		resp.Header.Del("Content-Length")
-		resp.ContentLength = -1
+	if resp.Length < 0 || resp.Length > hideWhole {
+		resp.Fields.Del("Content-Length")
+		resp.Length = -1
 		h.prepare()
 		return &hideReader{hider: h, from: body}, false
 	}
-	if h.buf == nil && resp.ContentLength <= copyBuffer {
+	if h.buf == nil && resp.Length <= copyBuffer {
 		h.buf = buffers.Get().(*[]byte)
 	}
 	var whole []byte
 	if h.buf != nil {
-		whole = (*h.buf)[:resp.ContentLength]
+		whole = (*h.buf)[:resp.Length]
 	} else {
-		whole = make([]byte, resp.ContentLength)
+		whole = make([]byte, resp.Length)
 	}
 	n, err := io.ReadFull(body, whole)
 	whole = h.replaced(whole[:n])
 	if err == nil && !h.found {
-		return bytes.NewReader(whole), false
+		return h.reader(whole), false
 	}
-	resp.Header.Set("Content-Length", strconv.Itoa(len(whole)))
-	resp.ContentLength = int64(len(whole))
+	resp.Fields.Set("Content-Length", strconv.Itoa(len(whole)))
+	resp.Length = int64(len(whole))
 	if err != nil {
 		// Too short for the length that the target had announced.
-		resp.Header.Set("Content-Length", strconv.Itoa(len(whole)+1))
-		resp.ContentLength++
+		resp.Fields.Set("Content-Length", strconv.Itoa(len(whole)+1))
+		resp.Length++
 		return io.MultiReader(bytes.NewReader(whole), broken{err}), h.found
 	}
-	return bytes.NewReader(whole), h.found
+	return h.reader(whole), h.found
+}
+
+func (h *hider) reader(whole []byte) *bytes.Reader {
+	h.whole.Reset(whole)
+	return &h.whole
 }
 
 // isPiece says whether resp is a part of a text that would be looked through.
-func isPiece(resp *http.Response) bool {
-	if resp.StatusCode != http.StatusPartialContent || !isText(resp.Header.Get("Content-Type")) {
+func isPiece(resp *message.Response) bool {
+	if resp.Code != http.StatusPartialContent || !isText(resp.Fields.Get("Content-Type")) {
 		return false
 	}
-	_, total, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
+	_, total, _ := strings.Cut(resp.Fields.Get("Content-Range"), "/")
 	n, err := strconv.ParseInt(total, 10, 64)
 	return err != nil || n <= hideLimit
 }

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"time"
 
 	"secretless/internal/connector/httpproxy/auth"
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/wire/http1wire"
 )
@@ -82,30 +84,44 @@ func newPool(env *environment, g *guard, plainUpstream bool, connect, response t
 
 // send sends r to the origin that it is bound to, wherever its URL may point
 // by now.
-func (p *pool) send(r *auth.Request, h2c bool, inform http1.Inform) (*http.Response, error) {
-	return p.sendTo(r.To(), r.Outgoing(), h2c, inform)
+func (p *pool) send(ctx context.Context, r *auth.Request, h2c bool, inform message.Inform) (*message.Response, error) {
+	return p.sendTo(ctx, r.To(), r.Outgoing(), h2c, inform)
 }
 
-func (p *pool) sendTo(to origin.Origin, out *http.Request, h2c bool, inform http1.Inform) (*http.Response, error) {
+func (p *pool) sendTo(ctx context.Context, to origin.Origin, out *message.Request, h2c bool, inform message.Inform) (*message.Response, error) {
 	out.URL.Scheme, out.URL.Host, out.URL.User = to.Scheme(), to.Authority(), nil
 	out.Host = to.Authority()
-	out.Close = out.Close || logsConnectionIn(out.Header)
-	if p.plain != nil && !h2c && !to.Secure() && (!p.plainUpstream || len(p.env.proxies) == 0) {
-		return p.plain.RoundTrip(to, out, inform)
+	out.Close = out.Close || logsConnectionIn(out.Fields)
+	if p.direct(to, h2c) {
+		return p.plain.RoundTrip(ctx, to, out, inform)
 	}
 	if inform != nil {
-		out = out.WithContext(httptrace.WithClientTrace(out.Context(), &httptrace.ClientTrace{Got1xxResponse: inform}))
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			var fields http1wire.Fields
+			fields.AddHeader(header)
+			return inform(code, &fields)
+		}})
 	}
+	by := p.auto
 	if h2c && !to.Secure() {
-		return p.h2c.RoundTrip(out)
+		by = p.h2c
 	}
-	return p.auto.RoundTrip(out)
+	resp, err := by.RoundTrip(out.HTTP(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return message.FromResponse(resp), nil
+}
+
+// direct says whether a request goes out without net/http.
+func (p *pool) direct(to origin.Origin, h2c bool) bool {
+	return p.plain != nil && !h2c && !to.Secure() && (!p.plainUpstream || len(p.env.proxies) == 0)
 }
 
 // logsConnectionIn says whether the target may remember the client for as long
 // as the connection lasts (RFC 4559): nobody else's request may come on it then.
-func logsConnectionIn(h http.Header) bool {
-	for _, credentials := range h["Authorization"] {
+func logsConnectionIn(f http1wire.Fields) bool {
+	for credentials := range f.All("Authorization") {
 		scheme, _, _ := strings.Cut(credentials, " ")
 		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
 			return true

@@ -8,43 +8,35 @@ import (
 	"sync"
 
 	"secretless/internal/connector/database"
+	"secretless/internal/connector/httpproxy/message"
 )
 
 // respond passes the target's answer on; hidden is what must not be in it.
-func (x *exchange) respond(resp *http.Response, hidden []string) {
+func (x *exchange) respond(resp *message.Response, hidden []string) {
 	defer func() { _ = resp.Body.Close() }()
 	switch {
-	case resp.StatusCode == http.StatusSwitchingProtocols:
+	case resp.Code == http.StatusSwitchingProtocols:
 		x.upgrade(resp, hidden)
 		return
-	case resp.StatusCode == http.StatusProxyAuthRequired:
+	case resp.Code == http.StatusProxyAuthRequired:
 		x.tell(&problem{http.StatusBadGateway, "http_protocol_error", "the target answered 407, which only a proxy may; see its log"})
 		return
 	}
-	hider := newHider(hidden)
-	removeHopByHop(resp.Header)
+	hider := x.hider.begin(hidden)
+	removeHopByHop(&resp.Fields)
 	body, found := hider.wrap(x.r.Method, resp)
-	h := x.w.Header()
-	found = hider.header(resp.Header) || found
-	copyHeader(h, resp.Header)
-	for _, name := range []string{"Date", "Content-Type"} {
-		if _, ok := h[name]; !ok {
-			h[name] = nil // keeps net/http from adding one
-		}
+	found = hider.fields(resp.Fields) || found
+	if len(resp.Announced) > 0 && x.r.Major == 1 {
+		resp.Fields.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
 	}
-	announced := len(resp.Trailer)
-	if announced > 0 && x.r.ProtoMajor == 1 {
-		h.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
+	for _, name := range resp.Announced {
+		resp.Fields.Add("Trailer", name)
 	}
-	for name := range resp.Trailer {
-		h.Add("Trailer", name)
-	}
-	x.answered, x.status = true, resp.StatusCode
-	x.w.WriteHeader(resp.StatusCode)
+	x.writeHead(resp.Code, resp.Fields)
 	err := x.copyBody(body, resp)
 	if err == nil {
-		hider.header(resp.Trailer)
-		x.trailers(resp, announced)
+		hider.fields(resp.Trailer)
+		x.w.Trailer(resp.Trailer)
 		hider.done()
 	}
 	if found || hider.found {
@@ -57,20 +49,6 @@ func (x *exchange) respond(resp *http.Response, hidden []string) {
 	x.letGo()
 }
 
-func (x *exchange) trailers(resp *http.Response, announced int) {
-	if len(resp.Trailer) == 0 {
-		return
-	}
-	_ = x.rc.Flush() // makes net/http use chunks, which can have trailers
-	h := x.w.Header()
-	for name, values := range resp.Trailer {
-		if len(resp.Trailer) != announced {
-			name = http.TrailerPrefix + name
-		}
-		h[name] = values
-	}
-}
-
 const copyBuffer = 32 << 10
 
 // buffers are not given back after a failed write to a client: HTTP/2 may still
@@ -79,12 +57,12 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, copyBuffer); return 
 
 // copyBody streams the body. What has come is passed on at once unless the rest
 // is known to be there, so that events and slow answers arrive in time.
-func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
-	if resp.Body == http.NoBody || resp.ContentLength == 0 {
+func (x *exchange) copyBody(body io.Reader, resp *message.Response) error {
+	if resp.Length == 0 {
 		return nil
 	}
-	if resp.ContentLength < 0 { // a stream may begin with nothing for long
-		if err := x.rc.Flush(); err != nil {
+	if resp.Length < 0 { // a stream may begin with nothing for long
+		if err := x.w.Flush(); err != nil {
 			return err
 		}
 	}
@@ -94,7 +72,7 @@ func (x *exchange) copyBody(body io.Reader, resp *http.Response) error {
 		return err
 	}
 	buf := buffers.Get().(*[]byte)
-	err := x.copyThrough(*buf, body, resp.ContentLength)
+	err := x.copyThrough(*buf, body, resp.Length)
 	if err == nil {
 		buffers.Put(buf)
 	}
@@ -110,7 +88,7 @@ func (x *exchange) copyThrough(buf []byte, body io.Reader, length int64) error {
 			}
 			x.toClient += int64(n)
 			if err == nil && x.toClient != length {
-				if ferr := x.rc.Flush(); ferr != nil {
+				if ferr := x.w.Flush(); ferr != nil {
 					return ferr
 				}
 			}

@@ -7,19 +7,23 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/httpproxy/message"
+	"secretless/internal/wire/http1wire"
 )
 
 // keeper is a writer that fails and still reads what it was given, as a stream
 // of HTTP/2 does that the client has reset.
 type keeper struct {
-	header http.Header
-	kept   []byte
+	message.Writer
+	kept []byte
 }
 
-func (k *keeper) Header() http.Header { return k.header }
-func (k *keeper) WriteHeader(int)     {}
+func (*keeper) WriteHead(int, http1wire.Fields)  {}
+func (*keeper) SetWriteDeadline(time.Time) error { return nil }
+
 func (k *keeper) Write(p []byte) (int, error) {
 	k.kept = p
 	return 0, errors.New("stream closed")
@@ -28,15 +32,14 @@ func (k *keeper) Write(p []byte) (int, error) {
 // What could not be written is not the buffer of another client's answer.
 func TestBufferOfAFailedWriteIsNotUsedAgain(t *testing.T) {
 	for _, hidden := range [][]string{nil, {"opensesame-4711"}} {
-		k := &keeper{header: http.Header{}}
-		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example/", nil)
+		k := &keeper{}
 		x := &exchange{
-			stage: &stage{session: &connector.Session{Log: slog.New(slog.DiscardHandler)}},
-			w:     k, r: r, rc: *http.NewResponseController(k),
+			connector: &Connector{}, stage: &stage{session: &connector.Session{Log: slog.New(slog.DiscardHandler)}},
+			w: k, r: &message.Request{Method: http.MethodGet, Major: 1},
 		}
-		x.respond(&http.Response{
-			StatusCode: 200, Header: http.Header{"Content-Type": {"text/plain"}},
-			ContentLength: 5, Body: io.NopCloser(strings.NewReader("hello")),
+		x.respond(&message.Response{
+			Code: 200, Fields: http1wire.Fields{{Name: "Content-Type", Value: "text/plain"}},
+			Length: 5, Body: io.NopCloser(strings.NewReader("hello")),
 		}, hidden)
 		if string(k.kept) != "hello" {
 			t.Fatalf("%q", k.kept)

@@ -5,15 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/secret"
+	"secretless/internal/wire/http1wire"
 )
 
 // bound is a service together with the origin that its rules have matched: the
@@ -41,9 +42,9 @@ func (b bound) credentials(s *connector.Session) connector.Credentials {
 	return s.Credentials
 }
 
-// request binds out to the origin.
-func (b bound) request(out *http.Request, set *secret.Set) *auth.Request {
-	return auth.NewRequest(b.to, b.service.name, out, set)
+// request binds out to the origin, in r.
+func (b bound) request(r *auth.Request, out *message.Request, set *secret.Set) *auth.Request {
+	return r.Bind(b.to, b.service.name, out, set)
 }
 
 // asked is what a client wants, as far as rules care.
@@ -51,18 +52,26 @@ type asked struct {
 	origin   origin.Origin
 	method   string
 	url      *url.URL
+	split    bool // segments and clean are known
 	segments []string
 	clean    bool // the path cannot mean another one
 }
 
-func ask(o origin.Origin, r *http.Request) asked {
-	a := asked{origin: o, method: r.Method, url: r.URL}
-	a.segments, a.clean = cleanSegments(r.URL.EscapedPath())
-	return a
+func ask(o origin.Origin, r *message.Request) asked {
+	return asked{origin: o, method: r.Method, url: &r.URL}
+}
+
+// path takes the path apart when a rule asks about it.
+func (a *asked) path() (segments []string, clean bool) {
+	if !a.split {
+		a.segments, a.clean = cleanSegments(a.url.EscapedPath())
+		a.split = true
+	}
+	return a.segments, a.clean
 }
 
 // text is the URL that expressions are about, with the normalised host.
-func (a asked) text() string {
+func (a *asked) text() string {
 	text := a.origin.String() + a.url.EscapedPath()
 	if a.url.EscapedPath() == "" {
 		text += "/"
@@ -94,7 +103,7 @@ func (r rank) compare(o rank) int {
 }
 
 // match is the best rank that the service has for a; zero is none.
-func (s *service) match(a asked) rank {
+func (s *service) match(a *asked) rank {
 	var best rank
 	if len(s.methods) > 0 && !slices.Contains(s.methods, a.method) {
 		return best
@@ -116,15 +125,23 @@ func (s *service) match(a asked) rank {
 			}
 		}
 	}
-	if len(s.expressions) > 0 && a.clean {
-		text := a.text()
-		for _, e := range s.expressions {
-			if e.re.MatchString(text) {
-				better(rank{kind: byExpression, length: len(e.prefix)})
-			}
-		}
+	if len(s.expressions) > 0 {
+		s.matchText(a, better)
 	}
 	return best
+}
+
+// matchText tries the expressions.
+func (s *service) matchText(a *asked, better func(rank)) {
+	if _, clean := a.path(); !clean {
+		return
+	}
+	text := a.text()
+	for _, e := range s.expressions {
+		if e.re.MatchString(text) {
+			better(rank{kind: byExpression, length: len(e.prefix)})
+		}
+	}
 }
 
 func (p hostPattern) rank() rank {
@@ -139,15 +156,16 @@ func (p hostPattern) rank() rank {
 }
 
 // matchPath returns the length of the longest of paths that covers a.
-func (s *service) matchPath(a asked) (longest int, ok bool) {
+func (s *service) matchPath(a *asked) (longest int, ok bool) {
 	if len(s.paths) == 0 {
 		return 0, true
 	}
-	if !a.clean {
+	segments, clean := a.path()
+	if !clean {
 		return 0, false
 	}
 	for _, p := range s.paths {
-		if len(p) <= len(a.segments) && slices.Equal(p, a.segments[:len(p)]) {
+		if len(p) <= len(segments) && slices.Equal(p, segments[:len(p)]) {
 			longest, ok = max(longest, len(p)), true
 		}
 	}
@@ -172,13 +190,14 @@ func newRouter(services []*service) *router {
 }
 
 // route returns the one service that a is for, bound to where it goes; a nil
-// service says that there is none. The header is for authenticators that find
+// service says that there is none. The fields are for authenticators that find
 // the host themselves.
-func (r *router) route(a asked, header http.Header) (bound, error) {
+func (r *router) route(a asked, fields http1wire.Fields) (bound, error) {
 	var best rank
-	var found []*service
+	var room [4]*service
+	found := room[:0]
 	for _, s := range r.services {
-		switch m := s.match(a); {
+		switch m := s.match(&a); {
 		case m.kind == 0 || m.compare(best) < 0:
 		case m.compare(best) > 0:
 			best, found = m, append(found[:0], s)
@@ -190,17 +209,17 @@ func (r *router) route(a asked, header http.Header) (bound, error) {
 	case 0:
 		return bound{}, nil
 	case 1:
-		return found[0].bind(a, header)
+		return found[0].bind(a, fields)
 	}
 	return bound{}, fmt.Errorf("services %q and %q match this request equally well; make one of them more specific", found[0].name, found[1].name)
 }
 
 // bind decides on the origin.
-func (s *service) bind(a asked, header http.Header) (bound, error) {
+func (s *service) bind(a asked, fields http1wire.Fields) (bound, error) {
 	to := a.origin
 	if s.locator != nil && s.placeholder != "" && to.Host() == s.placeholder {
 		var err error
-		if to, err = s.locator.Locate(a.method, a.url, header); err != nil {
+		if to, err = s.locator.Locate(a.method, a.url, fields.Header()); err != nil {
 			return bound{s, to}, err
 		}
 		if to.IsZero() {

@@ -10,6 +10,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 )
 
@@ -32,7 +33,7 @@ func asking(t testing.TB, text string) (asked, bool) {
 	if err != nil {
 		return asked{}, false
 	}
-	return ask(o, &http.Request{Method: http.MethodGet, URL: u}), true
+	return ask(o, &message.Request{Method: http.MethodGet, URL: *u}), true
 }
 
 func TestHostPatterns(t *testing.T) {
@@ -59,7 +60,7 @@ func TestHostPatterns(t *testing.T) {
 			t.Fatal(c.url)
 		}
 		s := testService(t, auth.Config{Hosts: []string{c.pattern}})
-		if got := s.match(a).kind != 0; got != c.want || s.covers(a.origin) != c.want {
+		if got := s.match(&a).kind != 0; got != c.want || s.covers(a.origin) != c.want {
 			t.Errorf("%s %s: %v", c.pattern, c.url, got)
 		}
 	}
@@ -76,13 +77,13 @@ func TestAmbiguousPaths(t *testing.T) {
 		if !ok {
 			t.Fatal(p)
 		}
-		if s.match(a).kind != 0 {
+		if s.match(&a).kind != 0 {
 			t.Errorf("%s matches", p)
 		}
 	}
 	for _, p := range []string{"/v1", "/v1/", "/v1/x", "/%76%31/x", "/v1/a%2fb", "/v1/..a", "/v1/a..", "/v1/.well-known"} {
 		a, _ := asking(t, "http://a.example"+p)
-		if s.match(a).kind == 0 {
+		if s.match(&a).kind == 0 {
 			t.Errorf("%s does not match", p)
 		}
 	}
@@ -137,7 +138,7 @@ func FuzzMatch(f *testing.F) {
 		if !ok {
 			return
 		}
-		byHost, byExpression := s.match(a).kind != 0, e.match(a).kind != 0
+		byHost, byExpression := s.match(&a).kind != 0, e.match(&a).kind != 0
 		if !byHost && !byExpression {
 			return
 		}

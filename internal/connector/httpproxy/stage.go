@@ -15,6 +15,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 )
 
@@ -38,6 +39,7 @@ type stage struct {
 	told     atomic.Bool            // the broker, that the connection is in use
 	parsed   atomic.Pointer[parsed] // the last
 	ahead    []byte                 // to be read before anything else; of the reading goroutine
+	spare    *exchange              // to be used again; of the goroutine that serves HTTP/1
 	next     func() error
 
 	mu       sync.Mutex
@@ -158,6 +160,17 @@ func (st *stage) serveHTTP2(server *http.Server, conn net.Conn) {
 	for st.working > 0 {
 		st.idle.Wait()
 	}
+}
+
+// exchange returns an exchange for a request: that of the last one, where the
+// connection has one at a time and it is over.
+func (st *stage) exchange(r *message.Request) *exchange {
+	x := st.spare
+	if r.Major != 1 || x == nil {
+		return &exchange{}
+	}
+	st.spare = nil
+	return x
 }
 
 // verdict is how a stage without a request has ended; nil for one that had

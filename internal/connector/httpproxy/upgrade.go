@@ -8,41 +8,46 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"secretless/internal/connector/httpproxy/message"
+	"secretless/internal/wire/http1wire"
 )
 
 // upgrade hands a connection that both sides have changed to another protocol
 // (WebSocket) over to two copiers.
-func (x *exchange) upgrade(resp *http.Response, hidden []string) {
+func (x *exchange) upgrade(resp *message.Response, hidden []string) {
 	target, ok := resp.Body.(io.ReadWriteCloser)
-	got := upgradeOf(resp.Header)
+	got := upgradeOf(resp.Fields)
 	if !ok || got == "" || !strings.EqualFold(x.upgrading, got) {
 		x.tell(&problem{http.StatusBadGateway, "http_protocol_error", "the target changed to a protocol that the client did not ask for"})
 		return
 	}
-	conn, rw, err := x.rc.Hijack()
+	conn, early, err := x.w.Hijack()
 	if err != nil {
 		x.tell(&problem{http.StatusBadGateway, "http_protocol_error", "this connection cannot change its protocol"})
 		return
 	}
+	x.shared = true
 	defer x.stage.finish(nil)
-	x.answered, x.status = true, resp.StatusCode
-	removeHopByHop(resp.Header)
-	newHider(hidden).header(resp.Header)
-	resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{got}
-	_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\n") // an error stays until Flush
-	_ = resp.Header.Write(rw)
-	_, _ = rw.WriteString("\r\n")
-	if rw.Flush() != nil {
+	x.answered, x.status = true, resp.Code
+	removeHopByHop(&resp.Fields)
+	newHider(hidden).fields(resp.Fields)
+	resp.Fields.Add("Connection", "Upgrade")
+	resp.Fields.Add("Upgrade", got)
+	head, err := http1wire.AppendFields([]byte("HTTP/1.1 101 Switching Protocols\r\n"), resp.Fields, func(string) bool { return false })
+	if err != nil {
 		return
 	}
-	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	x.relay(conn, target, ahead)
+	if _, err := conn.Write(append(head, "\r\n"...)); err != nil {
+		return
+	}
+	x.relay(conn, target, early)
 }
 
 // relay copies in both directions until both have ended or the session does,
 // which the broker ends when nothing moves for the service's idle timeout.
 func (x *exchange) relay(client net.Conn, target io.ReadWriteCloser, ahead []byte) {
-	ctx := x.r.Context()
+	ctx := x.life
 	defer func() { _ = target.Close() }()
 	stop := func() {
 		_ = target.Close()

@@ -1,33 +1,34 @@
 package httpproxy
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
 
 	"secretless/internal/connector"
 	watch "secretless/internal/stage"
+	"secretless/internal/wire/http1wire"
 )
 
-// watch begins the request for whoever counts and traces requests, and returns
-// what ends it.
-func (x *exchange) watch(ctx context.Context) (end func()) {
-	ctx, served := x.stage.session.Request(ctx, connector.Request{Name: wellKnown(x.r.Method), From: parentOf(x.r.Header)})
-	x.ctx, x.trace = ctx, served.To
-	return func() {
-		a := connector.Answer{Status: x.status}
-		if s := x.bound.service; s != nil && s.kind != "" {
-			a.Service, a.Kind = s.name, s.kind
-		}
-		switch {
-		case !x.bound.to.IsZero():
-			a.Target = x.bound.to.Authority()
-		case !x.asked.origin.IsZero():
-			a.Target = x.asked.origin.Authority()
-		}
-		served.End(a)
+// watch begins the request for whoever counts and traces requests.
+func (x *exchange) watch() {
+	x.ctx, x.served = x.stage.session.Request(x.life, connector.Request{Name: wellKnown(x.r.Method), From: parentOf(x.r.Fields)})
+	x.trace = x.served.To
+}
+
+// unwatch ends what watch has begun.
+func (x *exchange) unwatch() {
+	a := connector.Answer{Status: x.status}
+	if s := x.bound.service; s != nil && s.kind != "" {
+		a.Service, a.Kind = s.name, s.kind
 	}
+	switch {
+	case !x.bound.to.IsZero():
+		a.Target = x.bound.to.Authority()
+	case !x.asked.origin.IsZero():
+		a.Target = x.asked.origin.Authority()
+	}
+	x.served.End(a)
 }
 
 // wellKnown is a method's name: clients can invent others.
@@ -50,25 +51,28 @@ const (
 )
 
 // parentOf reads the trace context of a request. One that is there twice is none.
-func parentOf(h http.Header) watch.Parent {
-	if len(h[traceparent]) != 1 {
+func parentOf(f http1wire.Fields) (p watch.Parent) {
+	n := 0
+	for p.Traceparent = range f.All(traceparent) {
+		n++
+	}
+	if n != 1 {
 		return watch.Parent{}
 	}
-	p := watch.Parent{Traceparent: h[traceparent][0]}
-	if state := strings.Join(h[tracestate], ","); len(state) <= maxTracestate {
+	if state := strings.Join(f.Values(tracestate), ","); len(state) <= maxTracestate {
 		p.Tracestate = state
 	}
 	return p
 }
 
 // tellTrace makes the broker's span the parent of what the target does.
-func (x *exchange) tellTrace(h http.Header) {
+func (x *exchange) tellTrace(f *http1wire.Fields) {
 	if x.trace.Traceparent == "" {
 		return
 	}
-	h[traceparent] = []string{x.trace.Traceparent}
-	delete(h, tracestate)
+	f.Set(traceparent, x.trace.Traceparent)
+	f.Del(tracestate)
 	if x.trace.Tracestate != "" {
-		h[tracestate] = []string{x.trace.Tracestate}
+		f.Add(tracestate, x.trace.Tracestate)
 	}
 }

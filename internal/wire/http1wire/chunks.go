@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net/http"
 	"strconv"
 )
 
@@ -14,7 +13,7 @@ type Chunks struct {
 	left    int64 // of the chunk
 	behind  bool  // a chunk's data is read, its line end is not
 	err     error // io.EOF at the end
-	trailer http.Header
+	trailer Fields
 }
 
 const (
@@ -27,7 +26,7 @@ const (
 func (c *Chunks) Reset(in *Input) { *c = Chunks{in: in} }
 
 // Trailer is what came behind the last chunk, nil for nothing.
-func (c *Chunks) Trailer() http.Header { return c.trailer }
+func (c *Chunks) Trailer() Fields { return c.trailer }
 
 // Read reads of the data. It is io.EOF behind the trailer, and
 // io.ErrUnexpectedEOF where the connection ends before that.
@@ -153,12 +152,12 @@ func (c *Chunks) last() error {
 		return unexpected(err)
 	}
 	if end > 2 {
-		t := http.Header{}
-		if err := fields(string(c.in.Bytes()[:end-2]), t, maxTrailerLines); err != nil {
+		var t Fields
+		if err := t.lines(string(c.in.Bytes()[:end-2]), maxTrailerLines); err != nil {
 			return err
 		}
-		for name := range t {
-			if isFraming(name) {
+		for _, field := range t {
+			if isFraming(field.Name) {
 				return malformed("a trailer that would say where the message ends")
 			}
 		}

@@ -2,7 +2,6 @@ package http1wire_test
 
 import (
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -58,15 +57,15 @@ func TestRefusedChunks(t *testing.T) {
 }
 
 func TestWriting(t *testing.T) {
-	h := http.Header{"B": {"2", "3"}, "A": {"1"}, "Host": {"x"}}
-	b, names, err := http1wire.AppendFields([]byte("GET\r\n"), h, nil, func(name string) bool { return name == "Host" })
-	if err != nil || string(b) != "GET\r\nA: 1\r\nB: 2\r\nB: 3\r\n" || len(names) != 2 {
+	f := list("B: 2", "Host: x", "A: 1", "B: 3")
+	b, err := http1wire.AppendFields([]byte("GET\r\n"), f, func(name string) bool { return name == "Host" })
+	if err != nil || string(b) != "GET\r\nB: 2\r\nA: 1\r\nB: 3\r\n" {
 		t.Errorf("%q %v", b, err)
 	}
 	none := func(string) bool { return false }
-	for _, h := range []http.Header{{"A": {"1\r\nB: 2"}}, {"A": {"1\n"}}, {"A": {"\x00"}}, {"A\r\nB": {"1"}}, {"": {"1"}}, {"A b": {"1"}}} {
-		if _, _, err := http1wire.AppendFields(nil, h, nil, none); err != http1wire.ErrUnwritable {
-			t.Errorf("%q: %v", h, err)
+	for _, f := range list("A: 1\r\nB: 2", "A: 1\n", "A: \x00", "A\r\nB: 1", ": 1", "A b: 1") {
+		if _, err := http1wire.AppendFields(nil, http1wire.Fields{f}, none); err != http1wire.ErrUnwritable {
+			t.Errorf("%q: %v", f, err)
 		}
 	}
 	if got := string(http1wire.AppendChunk(http1wire.AppendChunk(nil, nil), make([]byte, 16))[:4]); got != "10\r\n" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,19 +27,20 @@ func malformed(what string) error { return &MalformedError{http.StatusBadRequest
 // ErrTooLarge is a head, or what stands around chunks, beyond the limits.
 var ErrTooLarge = errors.New("too large")
 
-// fields reads lines, each with its end, into h.
-func fields(text string, h http.Header, most int) error {
-	lines := strings.Count(text, "\n")
-	if lines > most {
+// lines reads header lines, each with its end, and adds them to f.
+func (f *Fields) lines(text string, most int) error {
+	n := strings.Count(text, "\n")
+	if n > most {
 		return ErrTooLarge
 	}
-	values := make([]string, lines) // of all fields in one piece
-	for n := 0; len(text) > 0; n++ {
-		line, rest, ok := strings.Cut(text, "\r\n")
-		if !ok {
+	*f = slices.Grow(*f, n)
+	for len(text) > 0 {
+		end := strings.IndexByte(text, '\n')
+		if end < 1 || text[end-1] != '\r' {
 			return malformed("a line does not end in CR LF")
 		}
-		text = rest
+		line := text[:end-1]
+		text = text[end+1:]
 		if line == "" || line[0] == ' ' || line[0] == '\t' {
 			return malformed("a header line is folded")
 		}
@@ -46,22 +48,34 @@ func fields(text string, h http.Header, most int) error {
 		if colon < 0 {
 			return malformed("a header line has no colon")
 		}
-		if !IsToken(line[:colon]) { // also a blank in front of the colon
+		name, ok := canonical(line[:colon])
+		if !ok { // also a blank in front of the colon
 			return malformed("a header's name has a character that none may have")
 		}
 		value := trim(line[colon+1:])
 		if !IsValue(value) {
 			return malformed("a header's value has a control character")
 		}
-		name := textproto.CanonicalMIMEHeaderKey(line[:colon])
-		if have, twice := h[name]; twice {
-			h[name] = append(have, value)
-			continue
-		}
-		values[n] = value
-		h[name] = values[n : n+1 : n+1]
+		*f = append(*f, Field{name, value})
 	}
 	return nil
+}
+
+// canonical is the canonical spelling of a name; not ok for what is none.
+func canonical(name string) (string, bool) {
+	differs, first := false, true
+	for i := range len(name) {
+		c := name[i]
+		if !isTokenByte(c) {
+			return "", false
+		}
+		differs = differs || first && 'a' <= c && c <= 'z' || !first && 'A' <= c && c <= 'Z'
+		first = c == '-'
+	}
+	if differs {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	return name, name != ""
 }
 
 func trim(text string) string {
@@ -101,6 +115,23 @@ func isTokenByte(c byte) bool {
 // IsValue says whether text can be a header's value: no control character but
 // tab.
 func IsValue(text string) bool {
+	// Eight bytes at a time, as long as all of them are plain.
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for len(text) >= 8 {
+		b := text[:8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		del := x ^ 0x7f*ones
+		// A byte's high bit is set where it is below a blank, or is DEL.
+		if ((x-' '*ones)&^x|(del-ones)&^del)&highs != 0 && !isPlain(b) {
+			return false
+		}
+		text = text[8:]
+	}
+	return isPlain(text)
+}
+
+func isPlain(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
@@ -109,49 +140,96 @@ func IsValue(text string) bool {
 	return true
 }
 
-// hasToken says whether a list header has an element, in any case.
-func hasToken(values []string, token string) bool {
-	for _, list := range values {
-		for element := range strings.SplitSeq(list, ",") {
-			if strings.EqualFold(trim(element), token) {
-				return true
-			}
+// hasToken says whether a list has an element, in any case.
+func hasToken(list, token string) bool {
+	for list != "" {
+		var element string
+		element, list, _ = strings.Cut(list, ",")
+		if strings.EqualFold(trim(element), token) {
+			return true
 		}
 	}
 	return false
 }
 
-// framing takes the headers that say where the body ends. length is -1 for
-// chunks; known is false where there is neither header. same allows a
-// Content-Length to be repeated.
-func framing(h http.Header, minor int, same bool) (length int64, known bool, err error) {
-	codings, lengths := h["Transfer-Encoding"], h["Content-Length"]
-	if len(codings) > 0 {
-		switch {
-		case len(lengths) > 0:
-			return 0, false, malformed("it has both Content-Length and Transfer-Encoding")
-		case minor == 0:
-			return 0, false, malformed("HTTP/1.0 has no Transfer-Encoding")
-		case len(codings) > 1 || !strings.EqualFold(codings[0], "chunked"):
-			return 0, false, &MalformedError{http.StatusNotImplemented, "a Transfer-Encoding other than chunked"}
+// said is what a head says about its message and its connection. take finds it.
+type said struct {
+	hosts, lengths, codings int
+	host, length, coding    string // the first of each
+	lengthsDiffer           bool
+	connection              bool
+	close, keep             bool
+	trailers                bool
+}
+
+// take finds what f says, in one pass, and takes out what is not passed on: the
+// Host of a request, Transfer-Encoding, and the same Content-Length once more.
+// Trailer stays for announced.
+func (s *said) take(f *Fields, request bool) {
+	kept := (*f)[:0]
+	for _, field := range *f {
+		switch field.Name {
+		case "Host":
+			if request {
+				if s.hosts++; s.hosts == 1 {
+					s.host = field.Value
+				}
+				continue
+			}
+		case "Content-Length":
+			if s.lengths++; s.lengths > 1 {
+				s.lengthsDiffer = s.lengthsDiffer || field.Value != s.length
+				continue
+			}
+			s.length = field.Value
+		case "Transfer-Encoding":
+			if s.codings++; s.codings == 1 {
+				s.coding = field.Value
+			}
+			continue
+		case "Connection":
+			s.connection = true
+			s.close = s.close || hasToken(field.Value, "close")
+			s.keep = s.keep || hasToken(field.Value, "keep-alive")
+		case "Trailer":
+			s.trailers = true
 		}
-		delete(h, "Transfer-Encoding")
+		kept = append(kept, field)
+	}
+	clear((*f)[len(kept):])
+	*f = kept
+}
+
+// framing says where the body ends. length is -1 for chunks; known is false
+// where nothing was said. same allows a Content-Length to be repeated.
+func (s *said) framing(minor int, same bool) (length int64, known bool, err error) {
+	switch {
+	case s.codings > 0 && s.lengths > 0:
+		return 0, false, malformed("it has both Content-Length and Transfer-Encoding")
+	case s.codings > 0 && minor == 0:
+		return 0, false, malformed("HTTP/1.0 has no Transfer-Encoding")
+	case s.codings > 1, s.codings == 1 && !strings.EqualFold(s.coding, "chunked"):
+		return 0, false, &MalformedError{http.StatusNotImplemented, "a Transfer-Encoding other than chunked"}
+	case s.codings == 1:
 		return -1, true, nil
-	}
-	if len(lengths) == 0 {
+	case s.lengths == 0:
 		return 0, false, nil
+	case s.lengths > 1 && (!same || s.lengthsDiffer):
+		return 0, false, malformed("it has more than one Content-Length")
 	}
-	for _, other := range lengths[1:] {
-		if !same || other != lengths[0] {
-			return 0, false, malformed("it has more than one Content-Length")
-		}
-	}
-	length, ok := parseLength(lengths[0])
+	length, ok := parseLength(s.length)
 	if !ok {
 		return 0, false, malformed("its Content-Length is no number")
 	}
-	h["Content-Length"] = lengths[:1]
 	return length, true, nil
+}
+
+// closes says whether the connection ends with the message.
+func (s *said) closes(minor int) bool {
+	if minor == 0 {
+		return !s.connection || !s.keep || s.close
+	}
+	return s.close
 }
 
 // parseLength takes digits alone.
@@ -163,36 +241,31 @@ func parseLength(text string) (int64, bool) {
 	return n, err == nil
 }
 
-// announced takes the Trailer header: the names, without values. What would
+// announced takes the Trailer fields out: the names, without values. What would
 // change the framing cannot come behind the body.
-func announced(h http.Header, chunked bool) (http.Header, error) {
-	lists, ok := h["Trailer"]
-	if !ok {
+func (s *said) announced(f *Fields, chunked bool) ([]string, error) {
+	if !s.trailers {
 		return nil, nil
 	}
-	delete(h, "Trailer")
-	if !chunked {
-		return nil, nil
-	}
-	t := http.Header{}
-	for _, list := range lists {
+	var names []string
+	for list := range f.All("Trailer") {
 		for name := range strings.SplitSeq(list, ",") {
-			name = textproto.CanonicalMIMEHeaderKey(trim(name))
+			if name = trim(name); name == "" || !chunked {
+				continue
+			}
+			name, ok := canonical(name)
 			switch {
-			case name == "":
-			case !IsToken(name):
+			case !ok:
 				return nil, malformed("a trailer's name")
 			case isFraming(name):
 				return nil, malformed("a trailer that would say where the message ends")
-			default:
-				t[name] = nil
+			case !slices.Contains(names, name):
+				names = append(names, name)
 			}
 		}
 	}
-	if len(t) == 0 {
-		return nil, nil
-	}
-	return t, nil
+	f.DelFunc(func(name string) bool { return name == "Trailer" })
+	return names, nil
 }
 
 func isFraming(name string) bool {

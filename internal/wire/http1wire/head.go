@@ -71,21 +71,19 @@ type Request struct {
 	Target string
 	Minor  int // of HTTP/1
 	Host   string
-	// Header has neither Host nor what frames the body, except Content-Length.
-	Header http.Header
+	// Fields have neither Host nor what frames the body, except Content-Length.
+	Fields Fields
 	Length int64 // of the body, -1 for chunks
-	// Trailer has the names of the announced trailers.
-	Trailer http.Header
+	// Announced are the names of the trailers that are to come.
+	Announced []string
 	// Close says that this is the connection's last request.
 	Close bool
 }
 
-// Parse reads head, which ends with its empty line. r.Header is used again.
+// Parse reads head, which ends with its empty line. The room of r.Fields is used
+// again.
 func (r *Request) Parse(head []byte, most Limits) error {
-	if r.Header == nil {
-		r.Header = http.Header{}
-	}
-	clear(r.Header)
+	r.Fields.Reset()
 	line, rest, ok := strings.Cut(string(head[:len(head)-2]), "\r\n")
 	if !ok {
 		return malformed("a line does not end in CR LF")
@@ -93,21 +91,21 @@ func (r *Request) Parse(head []byte, most Limits) error {
 	if err := r.line(line); err != nil {
 		return err
 	}
-	if err := fields(rest, r.Header, most.Lines); err != nil {
+	if err := r.Fields.lines(rest, most.Lines); err != nil {
 		return err
 	}
-	if err := r.host(); err != nil {
+	var s said
+	s.take(&r.Fields, true)
+	if err := r.host(&s); err != nil {
 		return err
 	}
 	var err error
-	if r.Length, _, err = framing(r.Header, r.Minor, false); err != nil {
+	if r.Length, _, err = s.framing(r.Minor, false); err != nil {
 		return err
 	}
-	if r.Trailer, err = announced(r.Header, r.Length < 0); err != nil {
-		return err
-	}
-	r.Close = closes(r.Header, r.Minor)
-	return nil
+	r.Close = s.closes(r.Minor)
+	r.Announced, err = s.announced(&r.Fields, r.Length < 0)
+	return err
 }
 
 func (r *Request) line(line string) error {
@@ -137,32 +135,17 @@ func minor(version string) (int, bool) {
 	return 0, false
 }
 
-func (r *Request) host() error {
-	hosts := r.Header["Host"]
-	delete(r.Header, "Host")
+func (r *Request) host(s *said) error {
 	switch {
-	case len(hosts) > 1:
+	case s.hosts > 1:
 		return malformed("it has more than one Host")
-	case len(hosts) == 0 && r.Minor == 1:
+	case s.hosts == 0 && r.Minor == 1:
 		return malformed("it has no Host")
-	case len(hosts) == 0:
-		r.Host = ""
-		return nil
 	}
-	r.Host = hosts[0]
-	if strings.ContainsAny(r.Host, " \t,/") {
+	if r.Host = s.host; strings.ContainsAny(r.Host, " \t,/") {
 		return malformed("its Host is none")
 	}
 	return nil
-}
-
-// closes says whether the connection ends with a message.
-func closes(h http.Header, minor int) bool {
-	values, ok := h["Connection"]
-	if minor == 0 {
-		return !ok || !hasToken(values, "keep-alive") || hasToken(values, "close")
-	}
-	return ok && hasToken(values, "close")
 }
 
 // UntilClose is the length of an answer's body that ends with its connection.
@@ -173,16 +156,17 @@ type Response struct {
 	Code   int
 	Reason string
 	Minor  int
-	Header http.Header // without Transfer-Encoding and Trailer
+	Fields Fields // without Transfer-Encoding and Trailer
 	// Length is that of the body, -1 for chunks, or UntilClose.
-	Length  int64
-	Trailer http.Header
-	Close   bool
+	Length    int64
+	Announced []string // as in Request
+	Close     bool
 }
 
 // Parse reads head, which ends with its empty line and answers a request with
-// method. r.Header is used again.
+// method. The room of r.Fields is used again.
 func (r *Response) Parse(head []byte, method string, most Limits) error {
+	r.Fields.Reset()
 	line, rest, ok := strings.Cut(string(head[:len(head)-2]), "\r\n")
 	if !ok {
 		return malformed("a line does not end in CR LF")
@@ -190,24 +174,22 @@ func (r *Response) Parse(head []byte, method string, most Limits) error {
 	if err := r.line(line); err != nil {
 		return err
 	}
-	if r.Header == nil {
-		r.Header = http.Header{}
-	}
-	clear(r.Header)
-	if err := fields(rest, r.Header, most.Lines); err != nil {
+	if err := r.Fields.lines(rest, most.Lines); err != nil {
 		return err
 	}
-	length, known, err := framing(r.Header, r.Minor, true)
+	var s said
+	s.take(&r.Fields, false)
+	length, known, err := s.framing(r.Minor, true)
 	if err != nil {
 		return err
 	}
 	if !known {
 		length = UntilClose
 	}
-	if r.Trailer, err = announced(r.Header, length == -1); err != nil {
+	if r.Announced, err = s.announced(&r.Fields, length == -1); err != nil {
 		return err
 	}
-	r.Close = closes(r.Header, r.Minor)
+	r.Close = s.closes(r.Minor)
 	if bodyless(r.Code) || method == http.MethodHead {
 		length = 0
 	}

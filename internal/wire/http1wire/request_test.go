@@ -37,14 +37,14 @@ func TestRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := http.Header{"X-One": {"1", "2"}, "Content-Length": {"3"}, "Connection": {"x, Close"}}
-	if r.Method != "POST" || r.Target != "http://a.example/x?y=1" || r.Minor != 1 || r.Host != "a.example" || r.Length != 3 || !r.Close || !same(r.Header, want) {
+	if r.Method != "POST" || r.Target != "http://a.example/x?y=1" || r.Minor != 1 || r.Host != "a.example" || r.Length != 3 || !r.Close || !same(r.Fields.Header(), want) {
 		t.Errorf("%+v", r)
 	}
 	if string(in.Bytes()) != "abcNEXT" {
 		t.Errorf("%q is left", in.Bytes())
 	}
 	r, _, err = read("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\nTrailer: x-sum, X-More\r\n\r\n")
-	if err != nil || r.Length != -1 || len(r.Trailer) != 2 || len(r.Header) != 0 || r.Close {
+	if err != nil || r.Length != -1 || len(r.Announced) != 2 || len(r.Fields) != 0 || r.Close {
 		t.Errorf("%+v %v", r, err)
 	}
 	if r, _, err = read("GET / HTTP/1.0\r\n\r\n"); err != nil || !r.Close || r.Host != "" {
@@ -214,8 +214,8 @@ func FuzzRequest(f *testing.F) {
 		}
 		theirs.Header.Del("Host")
 		theirs.Header.Del("Trailer") // without chunks, it keeps what it ignores
-		if !same(theirs.Header, r.Header) {
-			t.Fatalf("%q: %v, net/http: %v", text, r.Header, theirs.Header)
+		if !same(theirs.Header, r.Fields.Header()) {
+			t.Fatalf("%q: %v, net/http: %v", text, r.Fields, theirs.Header)
 		}
 		compareBodies(t, text, in, r.Length, theirs.Body)
 	})

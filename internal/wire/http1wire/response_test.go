@@ -40,7 +40,7 @@ func TestResponse(t *testing.T) {
 			t.Errorf("%q: %+v %v", text, got, err)
 		}
 	}
-	if got, _, err := readAnswer("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", "HEAD"); err != nil || got.Length != 0 || got.Header.Get("Content-Length") != "7" {
+	if got, _, err := readAnswer("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", "HEAD"); err != nil || got.Length != 0 || got.Fields.Get("Content-Length") != "7" {
 		t.Errorf("%+v %v", got, err)
 	}
 }
@@ -86,7 +86,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("net/http refuses %q: %v", text, err)
 		}
 		theirs.Header.Del("Trailer")
-		if theirs.StatusCode != r.Code || !same(theirs.Header, r.Header) {
+		if theirs.StatusCode != r.Code || !same(theirs.Header, r.Fields.Header()) {
 			t.Fatalf("%q: %+v, net/http: %+v", text, r, theirs)
 		}
 		if r.Length != http1wire.UntilClose {

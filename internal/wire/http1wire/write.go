@@ -2,8 +2,6 @@ package http1wire
 
 import (
 	"errors"
-	"net/http"
-	"slices"
 	"strconv"
 )
 
@@ -11,29 +9,22 @@ import (
 // it early.
 var ErrUnwritable = errors.New("a header has a character that none may have")
 
-// AppendFields writes the fields of h, in order, except those that skip names.
-// names is space to sort in; it comes back to be used again.
-func AppendFields(b []byte, h http.Header, names []string, skip func(name string) bool) ([]byte, []string, error) {
-	names = names[:0]
-	for name := range h {
-		if !skip(name) {
-			names = append(names, name)
+// AppendFields writes f, except the fields that skip names.
+func AppendFields(b []byte, f Fields, skip func(name string) bool) ([]byte, error) {
+	for i := range f {
+		if skip(f[i].Name) {
+			continue
 		}
+		if !f[i].Writable() {
+			return b, ErrUnwritable
+		}
+		b = AppendField(b, f[i].Name, f[i].Value)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		if !IsToken(name) {
-			return b, names, ErrUnwritable
-		}
-		for _, value := range h[name] {
-			if !IsValue(value) {
-				return b, names, ErrUnwritable
-			}
-			b = AppendField(b, name, value)
-		}
-	}
-	return b, names, nil
+	return b, nil
 }
+
+// Writable says whether the field is one line.
+func (f *Field) Writable() bool { return IsToken(f.Name) && IsValue(f.Value) }
 
 // AppendField writes one field that is known to be one.
 func AppendField(b []byte, name, value string) []byte {

@@ -24,6 +24,9 @@ type Authenticator interface {
 	// authenticated), KindTimeout with 504, every other kind and every other
 	// error with 503; ErrBodyTooLarge, which Request.Body returns, with 413.
 	//
+	// r is another request's when this one has been answered: nobody keeps it,
+	// but what streams its body, which WrapBody has put there.
+	//
 	// Safe for concurrent use.
 	Authenticate(ctx context.Context, r *Request) error
 }

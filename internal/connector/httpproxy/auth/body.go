@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net/http"
 )
 
 // DefaultBodyLimit is how much of a body an authenticator should be ready to
@@ -30,7 +29,7 @@ func (r *Request) Body(limit int64) ([]byte, error) {
 	if r.body.isRead || r.out.Body == nil {
 		return r.body.read, nil
 	}
-	if r.out.ContentLength > limit {
+	if r.out.Length > limit {
 		return nil, ErrBodyTooLarge
 	}
 	all, err := io.ReadAll(io.LimitReader(r.out.Body, limit+1))
@@ -53,10 +52,10 @@ func (r *Request) Repeatable() bool { return r.body.from == nil || r.body.isRead
 func (r *Request) BodyRead() ([]byte, bool) { return r.body.read, r.body.isRead }
 
 func (r *Request) rewind() {
-	r.out.ContentLength = int64(len(r.body.read))
+	r.out.Length = int64(len(r.body.read))
 	r.out.Body = io.NopCloser(bytes.NewReader(r.body.read))
 	if len(r.body.read) == 0 {
-		r.out.Body = http.NoBody
+		r.out.Body = nil
 	}
 	r.out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body.read)), nil }
 }
@@ -71,7 +70,7 @@ func (r *Request) WrapBody(wrap func(io.Reader) io.Reader, length int64) {
 		return
 	}
 	r.out.Body = wrapped{wrap(r.out.Body), r.out.Body}
-	r.out.ContentLength = length
+	r.out.Length = length
 }
 
 type wrapped struct {

@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,8 +12,10 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/secret"
+	"secretless/internal/wire/http1wire"
 )
 
 // Request is one outgoing request, bound to the origin that it will be sent
@@ -19,20 +23,28 @@ import (
 type Request struct {
 	to      origin.Origin
 	service string
-	out     *http.Request
+	out     *message.Request
 	secrets *secret.Set
 	body    body
 	names   []string // of headers and query parameters that were added
 	hidden  []string
+	room    struct{ names, hidden [4]string } // for what most requests have
 }
 
 // NewRequest binds out to an origin: its scheme, host and Host header become
-// that origin's. The Request owns out and its header from here on; the caller
-// goes on owning the secrets. out.Body is nil where there is none.
-func NewRequest(to origin.Origin, service string, out *http.Request, secrets *secret.Set) *Request {
+// that origin's. The Request owns out and its fields from here on; the caller goes
+// on owning the secrets.
+func NewRequest(to origin.Origin, service string, out *message.Request, secrets *secret.Set) *Request {
+	return new(Request).Bind(to, service, out, secrets)
+}
+
+// Bind is NewRequest in place of what r was.
+func (r *Request) Bind(to origin.Origin, service string, out *message.Request, secrets *secret.Set) *Request {
 	out.URL.Scheme, out.URL.Host, out.URL.User = to.Scheme(), to.Authority(), nil
 	out.Host = to.Authority()
-	return &Request{to: to, service: service, out: out, secrets: secrets, body: body{from: out.Body}}
+	*r = Request{to: to, service: service, out: out, secrets: secrets, body: body{from: out.Body}}
+	r.names, r.hidden = r.room.names[:0], r.room.hidden[:0]
+	return r
 }
 
 // To is where the request will be sent.
@@ -50,21 +62,23 @@ func (r *Request) Method() string { return r.out.Method }
 
 // URL is a copy of the URL as it will be sent.
 func (r *Request) URL() *url.URL {
-	u := *r.out.URL
+	u := r.out.URL
 	return &u
 }
 
 // Header returns the values of one header as they will be sent, not to be
 // changed. Hop-by-hop headers are gone; Host is not among them, see To.
-func (r *Request) Header(name string) []string { return r.out.Header.Values(name) }
+func (r *Request) Header(name string) []string {
+	return r.out.Fields.Values(textproto.CanonicalMIMEHeaderKey(name))
+}
 
 // ContentLength is the length of the body, -1 where it is unknown.
-func (r *Request) ContentLength() int64 { return r.out.ContentLength }
+func (r *Request) ContentLength() int64 { return r.out.Length }
 
 // Copy is the request without its body, for libraries that sign an
 // http.Request. What they do to it is not sent: see SetHeader.
 func (r *Request) Copy() *http.Request {
-	c := r.out.Clone(r.out.Context())
+	c := r.out.HTTP(context.Background())
 	c.Body, c.GetBody = nil, nil
 	return c
 }
@@ -78,9 +92,10 @@ func (r *Request) SetHeader(name, value string) error {
 	if err := r.SetOpenHeader(name, value); err != nil {
 		return err
 	}
-	r.Hide(value)
+	value = strings.Clone(value) // who has made it may wipe it
+	r.hide(value)
 	if _, credential, ok := strings.Cut(value, " "); ok {
-		r.Hide(credential)
+		r.hide(credential)
 	}
 	return nil
 }
@@ -94,8 +109,8 @@ func (r *Request) SetOpenHeader(name, value string) error {
 	if !httpguts.ValidHeaderFieldValue(value) {
 		return failure(connector.KindConfig, "the value for the header %s has a line break or another character that a header cannot have", name)
 	}
-	r.RemoveHeader(name)
-	r.out.Header.Set(name, value)
+	r.removeTrailer(name)
+	r.out.Fields.Set(name, value)
 	r.added(name)
 	return nil
 }
@@ -103,36 +118,12 @@ func (r *Request) SetOpenHeader(name, value string) error {
 // RemoveHeader takes a header of the client out, in every spelling, and a
 // trailer of that name.
 func (r *Request) RemoveHeader(name string) {
-	for _, h := range []http.Header{r.out.Header, r.out.Trailer} {
-		for have := range h {
-			if sameFolded(have, name) {
-				delete(h, have)
-			}
-		}
-	}
+	r.out.Fields.Del(name)
+	r.removeTrailer(name)
 }
 
-// sameFolded says whether fold makes the same of both.
-func sameFolded(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if foldByte(a[i]) != foldByte(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func foldByte(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case c == '_':
-		return '-'
-	}
-	return c
+func (r *Request) removeTrailer(name string) {
+	r.out.RemoveTrailers(func(have string) bool { return http1wire.SameName(have, name) })
 }
 
 // fold is what servers that turn headers into variables make of a name.
@@ -151,13 +142,17 @@ func forbidden(name string) bool {
 // Hide notes texts that the client must not see in a response. Texts shorter
 // than eight bytes are not looked for: they would be found everywhere.
 func (r *Request) Hide(texts ...string) {
-	if r.hidden == nil {
-		r.hidden = make([]string, 0, 4)
-	}
 	for _, t := range texts {
 		if len(t) >= shortestHidden && !slices.Contains(r.hidden, t) {
 			r.hidden = append(r.hidden, strings.Clone(t))
 		}
+	}
+}
+
+// hide is Hide for a text that nobody wipes.
+func (r *Request) hide(text string) {
+	if len(text) >= shortestHidden && !slices.Contains(r.hidden, text) {
+		r.hidden = append(r.hidden, text)
 	}
 }
 
@@ -178,13 +173,13 @@ func (r *Request) added(name string) {
 // Identity asks the target not to encode its answer, so that what it holds can
 // be seen. For the proxy.
 func (r *Request) Identity() {
-	if _, ok := r.out.Header["Accept-Encoding"]; ok {
-		r.out.Header["Accept-Encoding"] = []string{"identity"}
+	if _, ok := r.out.Fields.Lookup("Accept-Encoding"); ok {
+		r.out.Fields.Set("Accept-Encoding", "identity")
 	}
 }
 
 // Outgoing is the request to be sent. For the proxy's transport alone.
-func (r *Request) Outgoing() *http.Request { return r.out }
+func (r *Request) Outgoing() *message.Request { return r.out }
 
 func failure(kind connector.Kind, format string, args ...any) error {
 	return &connector.Failure{Kind: kind, Err: fmt.Errorf(format, args...)}

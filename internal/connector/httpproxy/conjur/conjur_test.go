@@ -7,6 +7,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/secret"
 )
@@ -22,7 +23,7 @@ func request(t *testing.T, token string) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "conjur", out, secret.NewSet(map[string]secret.Value{"accessToken": secret.Copy(token)}))
+	return auth.NewRequest(to, "conjur", message.FromHTTP(out), secret.NewSet(map[string]secret.Value{"accessToken": secret.Copy(token)}))
 }
 
 func TestAuthenticate(t *testing.T) {

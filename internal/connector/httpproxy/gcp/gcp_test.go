@@ -16,6 +16,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/secret"
 )
@@ -56,7 +57,7 @@ func newRequest(t *testing.T, key string) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "gcs", out, secret.NewSet(map[string]secret.Value{credential: secret.Copy(key)}))
+	return auth.NewRequest(to, "gcs", message.FromHTTP(out), secret.NewSet(map[string]secret.Value{credential: secret.Copy(key)}))
 }
 
 func mustBuild(t *testing.T, c Config) *authenticator {

@@ -9,6 +9,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/secret"
 )
@@ -33,7 +34,7 @@ func request(t *testing.T, url, body string, pairs ...string) *auth.Request {
 	for i := 0; i < len(pairs); i += 2 {
 		values[pairs[i]] = secret.Copy(pairs[i+1])
 	}
-	return auth.NewRequest(to, "api", out, secret.NewSet(values))
+	return auth.NewRequest(to, "api", message.FromHTTP(out), secret.NewSet(values))
 }
 
 func mustBuild(t *testing.T, c Config, credentials ...string) auth.Authenticator {
@@ -55,7 +56,7 @@ func TestHeadersAndQuery(t *testing.T) {
 		QueryParams: map[string]string{"key": "{{.password}}&x=1"},
 	}, "username", "password", "empty")
 	r := request(t, "https://api.example.com/v1?a=%20b&KEY=mine&key=mine", "", "username", "alice@example.com", "password", sesame, "empty", "")
-	r.Outgoing().Header["X-Api_Key"] = []string{"mine"}
+	r.Outgoing().Fields.Add("X-Api_Key", "mine")
 	if err := a.Authenticate(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -14,13 +13,11 @@ import (
 	"secretless/internal/wire/http1wire"
 )
 
-// answer is the http.ResponseWriter of a connection. What is written waits in
-// out until there is enough of it, Flush is called, or the answer is whole.
+// answer is the Writer of a connection. What is written waits in out until
+// there is enough of it, Flush is called, or the answer is whole.
 type answer struct {
-	c      *conn
-	header http.Header
-	out    []byte
-	names  []string
+	c   *conn
+	out []byte
 
 	wrote    bool
 	bodyless bool
@@ -28,7 +25,7 @@ type answer struct {
 	closes   bool
 	length   int64 // -1 where it is not known
 	written  int64
-	trailers []string
+	trailer  http1wire.Fields
 	err      error // of writing
 
 	mu       sync.Mutex // between heads and 100 Continue
@@ -44,38 +41,30 @@ const (
 func noDeadline() time.Time { return time.Time{} }
 
 func (a *answer) begin() {
-	clear(a.header)
 	a.wrote, a.bodyless, a.chunked, a.closes, a.length, a.written = false, false, false, false, -1, 0
-	a.trailers, a.err, a.begun = a.trailers[:0], nil, false
+	a.trailer, a.err, a.begun = nil, nil, false
 	a.out = a.out[:0]
 }
 
-// Header is the header of the next head.
-func (a *answer) Header() http.Header { return a.header }
-
-// WriteHeader writes a head: any number with 1xx, then one other.
-func (a *answer) WriteHeader(code int) {
+// WriteHead writes a head: any number with 1xx, then one other.
+func (a *answer) WriteHead(code int, fields http1wire.Fields) {
 	if a.wrote {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if code < 200 && code != http.StatusSwitchingProtocols {
-		a.inform(code)
+		a.inform(code, fields)
 		return
 	}
 	a.wrote, a.begun = true, true
-	a.decide(code)
 	start := len(a.out)
 	a.out = appendStatus(a.out, a.c.head.Minor, code)
-	var err error
-	if a.out, a.names, err = http1wire.AppendFields(a.out, a.header, a.names, isOurs); err != nil {
-		a.out, a.err = a.out[:start], err
+	if a.err = a.appendHead(fields); a.err != nil {
+		a.out = a.out[:start]
 		return
 	}
-	if _, dated := a.header["Date"]; !dated {
-		a.out = http1wire.AppendField(a.out, "Date", time.Now().UTC().Format(http.TimeFormat))
-	}
+	a.decide(code)
 	switch {
 	case a.chunked:
 		a.out = append(a.out, "Transfer-Encoding: chunked\r\n"...)
@@ -91,25 +80,34 @@ func (a *answer) WriteHeader(code int) {
 	a.out = append(a.out, "\r\n"...)
 }
 
+// appendHead writes the fields, and takes from them what the head says by
+// itself.
+func (a *answer) appendHead(fields http1wire.Fields) error {
+	for i := range fields {
+		switch f := &fields[i]; {
+		case f.Name == "Connection":
+			a.closes = a.closes || strings.EqualFold(f.Value, "close")
+		case f.Name == "Content-Length":
+			if n, err := strconv.ParseInt(f.Value, 10, 64); err == nil && n >= 0 {
+				a.length = n
+			}
+		case f.Name == "Transfer-Encoding":
+		case !f.Writable():
+			return http1wire.ErrUnwritable
+		default:
+			a.out = http1wire.AppendField(a.out, f.Name, f.Value)
+		}
+	}
+	return nil
+}
+
 // decide settles how the body ends.
 func (a *answer) decide(code int) {
-	a.closes = a.c.head.Close || strings.EqualFold(a.header.Get("Connection"), "close") || a.c.server.draining.Load()
+	a.closes = a.closes || a.c.head.Close || a.c.server.draining.Load()
 	a.bodyless = code == http.StatusNoContent || code == http.StatusNotModified || a.c.head.Method == http.MethodHead
-	if text := a.header["Content-Length"]; len(text) == 1 {
-		if n, err := strconv.ParseInt(text[0], 10, 64); err == nil && n >= 0 {
-			a.length = n
-		}
-	}
-	if code == http.StatusNoContent || code == http.StatusNotModified {
-		a.length = -1
-		return
-	}
-	for _, list := range a.header["Trailer"] {
-		for name := range strings.SplitSeq(list, ",") {
-			a.trailers = append(a.trailers, http.CanonicalHeaderKey(strings.TrimSpace(name)))
-		}
-	}
 	switch {
+	case code == http.StatusNoContent, code == http.StatusNotModified:
+		a.length = -1
 	case a.length >= 0, a.bodyless:
 	case a.c.head.Minor == 1:
 		a.chunked = true
@@ -118,13 +116,13 @@ func (a *answer) decide(code int) {
 	}
 }
 
-// isOurs names what the head says by itself.
+// isOurs names what a head says by itself.
 func isOurs(name string) bool {
 	switch name {
 	case "Connection", "Transfer-Encoding", "Content-Length":
 		return true
 	}
-	return strings.HasPrefix(name, http.TrailerPrefix)
+	return false
 }
 
 func appendStatus(b []byte, minor, code int) []byte {
@@ -136,7 +134,7 @@ func appendStatus(b []byte, minor, code int) []byte {
 }
 
 // inform passes an interim answer on at once.
-func (a *answer) inform(code int) {
+func (a *answer) inform(code int, fields http1wire.Fields) {
 	if code == http.StatusContinue {
 		if a.begun || a.c.body == nil {
 			return
@@ -144,12 +142,12 @@ func (a *answer) inform(code int) {
 		a.begun = true
 	}
 	a.out = appendStatus(a.out, 1, code)
-	out, names, err := http1wire.AppendFields(a.out, a.header, a.names, isOurs)
+	out, err := http1wire.AppendFields(a.out, fields, isOurs)
 	if err != nil {
 		a.out = a.out[:0]
 		return
 	}
-	a.out, a.names = append(out, "\r\n"...), names
+	a.out = append(out, "\r\n"...)
 	a.send()
 }
 
@@ -167,7 +165,7 @@ func (a *answer) sayContinue() {
 // Write adds to the body.
 func (a *answer) Write(p []byte) (int, error) {
 	if !a.wrote {
-		a.WriteHeader(http.StatusOK)
+		a.WriteHead(http.StatusOK, nil)
 	}
 	switch {
 	case a.err != nil:
@@ -201,10 +199,10 @@ func (a *answer) send() {
 	a.out = a.out[:0]
 }
 
-// FlushError sends what is there.
-func (a *answer) FlushError() error {
+// Flush sends what is there.
+func (a *answer) Flush() error {
 	if !a.wrote {
-		a.WriteHeader(http.StatusOK)
+		a.WriteHead(http.StatusOK, nil)
 	}
 	a.send()
 	return a.err
@@ -213,8 +211,8 @@ func (a *answer) FlushError() error {
 // end completes the answer, and says whether the connection can go on.
 func (a *answer) end() bool {
 	if !a.wrote {
-		a.header["Content-Length"] = []string{"0"}
-		a.WriteHeader(http.StatusOK)
+		a.length = 0
+		a.WriteHead(http.StatusOK, nil)
 	}
 	if a.deadline {
 		a.send() // fails, unless it is another deadline
@@ -231,20 +229,12 @@ func (a *answer) end() bool {
 	return a.err == nil && !short && !a.closes
 }
 
+// Trailer is what stands behind the last chunk.
+func (a *answer) Trailer(fields http1wire.Fields) { a.trailer = fields }
+
 func (a *answer) appendTrailers() {
 	a.out = append(a.out, "0\r\n"...)
-	t := http.Header{}
-	for _, name := range a.trailers {
-		if values, ok := a.header[name]; ok {
-			t[name] = values
-		}
-	}
-	for name, values := range a.header {
-		if late, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			t[http.CanonicalHeaderKey(late)] = values
-		}
-	}
-	if out, _, err := http1wire.AppendFields(a.out, t, nil, isOurs); err == nil {
+	if out, err := http1wire.AppendFields(a.out, a.trailer, isOurs); err == nil {
 		a.out = out
 	}
 	a.out = append(a.out, "\r\n"...)
@@ -287,9 +277,6 @@ func (a *answer) SetWriteDeadline(t time.Time) error {
 	return a.c.nc.SetWriteDeadline(t)
 }
 
-// EnableFullDuplex does nothing: an answer may always begin early.
-func (a *answer) EnableFullDuplex() error { return nil }
-
 var (
 	errAnswered = errors.New("the answer has begun")
 	errBody     = errors.New("the request's body was not read to its end")
@@ -297,7 +284,7 @@ var (
 
 // Hijack takes the connection over. Within a request's body it does not: which
 // bytes belong to what follows would depend on who reads first.
-func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (a *answer) Hijack() (net.Conn, []byte, error) {
 	switch {
 	case a.wrote:
 		return nil, nil, errAnswered
@@ -306,11 +293,7 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	a.c.unwatch()
 	a.c.hijacked = true
-	ahead := append([]byte(nil), a.c.in.Bytes()...)
-	a.c.in.Skip(len(ahead))
-	in := bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(ahead)), a.c.nc), max(len(ahead), 16))
-	if _, err := in.Peek(len(ahead)); err != nil {
-		return nil, nil, err
-	}
-	return a.c.nc, bufio.NewReadWriter(in, bufio.NewWriter(a.c.nc)), nil
+	early := append([]byte(nil), a.c.in.Bytes()...)
+	a.c.in.Skip(len(early))
+	return a.c.nc, early, nil
 }

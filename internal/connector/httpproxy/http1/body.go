@@ -70,12 +70,10 @@ func (b *body) read(p []byte) (int, error) {
 	return n, err
 }
 
-// trailers adds those that have come to the announced ones.
+// trailers tells those that have come, where some were announced.
 func (b *body) trailers() {
-	for name, values := range b.chunks.Trailer() {
-		if b.c.r.Trailer != nil {
-			b.c.r.Trailer[name] = values
-		}
+	if len(b.c.r.Announced) > 0 {
+		b.c.r.Trailer = b.chunks.Trailer()
 	}
 }
 

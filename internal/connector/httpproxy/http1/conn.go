@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/wire/http1wire"
 )
 
@@ -18,10 +19,11 @@ import (
 type conn struct {
 	server *Server
 	nc     net.Conn
+	ctx    context.Context // of all its requests
 	cancel context.CancelFunc
 	in     *http1wire.Input
 	head   http1wire.Request
-	r      *http.Request // used again and again
+	r      message.Request // used again and again
 	body   *body
 	answer answer
 
@@ -44,12 +46,10 @@ type conn struct {
 }
 
 func newConn(ctx context.Context, cancel context.CancelFunc, s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, nc: nc, cancel: cancel, in: http1wire.NewInput(nc, nil), first: true}
+	c := &conn{server: s, nc: nc, ctx: ctx, cancel: cancel, in: http1wire.NewInput(nc, nil), first: true}
 	c.ended = sync.NewCond(&c.mu)
 	c.waits = c.waiting
-	c.r = (&http.Request{RemoteAddr: nc.RemoteAddr().String()}).WithContext(ctx)
 	c.answer.c = c
-	c.answer.header = http.Header{}
 	return c
 }
 
@@ -142,7 +142,7 @@ func (c *conn) serveOne(n int) bool {
 	c.mu.Unlock()
 	c.turn.Add(1)
 	c.server.mind()
-	c.server.Handler.ServeHTTP(&c.answer, c.r)
+	c.server.Handler(c.ctx, &c.answer, &c.r)
 	c.turn.Add(1)
 	c.unwatch()
 	if c.hijacked {
@@ -174,36 +174,46 @@ func (c *conn) linger() {
 	defer wait.Stop()
 	select {
 	case <-wait.C:
-	case <-c.r.Context().Done():
+	case <-c.ctx.Done():
 	}
 }
 
-// request makes the http.Request of the head.
+// request makes the request of the head.
 func (c *conn) request() error {
-	h, r := &c.head, c.r
+	h := &c.head
 	u, err := parseTarget(h.Method, h.Target)
 	if err != nil {
 		return http1wire.NewMalformed(http.StatusBadRequest, "its URL cannot be understood")
 	}
-	r.Method, r.URL, r.RequestURI, r.Header = h.Method, u, h.Target, h.Header
-	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, h.Minor
-	if h.Minor == 0 {
-		r.Proto = "HTTP/1.0"
+	c.r = message.Request{
+		Method: h.Method, URL: *u, Target: h.Target, Host: u.Host, Major: 1, Minor: h.Minor,
+		Fields: h.Fields, Length: h.Length, Announced: h.Announced, Close: h.Close,
 	}
-	if r.Host = u.Host; r.Host == "" {
-		r.Host = h.Host
+	if c.r.Host == "" {
+		c.r.Host = h.Host
 	}
-	r.ContentLength, r.Trailer, r.Close = h.Length, h.Trailer, h.Close
-	r.Body, c.body = http.NoBody, nil
-	expect, expects := h.Header["Expect"]
-	if expects && (len(expect) != 1 || !strings.EqualFold(expect[0], "100-continue")) {
-		return http1wire.NewMalformed(http.StatusExpectationFailed, "it expects something other than 100-continue")
+	c.body = nil
+	expects, err := expectation(h.Fields)
+	if err != nil {
+		return err
 	}
 	if h.Length != 0 {
 		c.body = newBody(c, expects && h.Minor == 1)
-		r.Body = c.body
+		c.r.Body = c.body
 	}
 	return nil
+}
+
+// expectation says whether the client waits to be told to send the body.
+func expectation(fields http1wire.Fields) (bool, error) {
+	expects := false
+	for value := range fields.All("Expect") {
+		if expects || !strings.EqualFold(value, "100-continue") {
+			return false, http1wire.NewMalformed(http.StatusExpectationFailed, "it expects something other than 100-continue")
+		}
+		expects = true
+	}
+	return expects, nil
 }
 
 func parseTarget(method, target string) (*url.URL, error) {
@@ -231,7 +241,7 @@ func (c *conn) refuse(err error) {
 		return // the client is gone or too slow
 	}
 	if c.server.Refused != nil {
-		c.server.Refused(c.r.Context(), status, err)
+		c.server.Refused(c.ctx, status, err)
 	}
 	c.answer.refuse(status, err)
 }

@@ -140,7 +140,7 @@ func TestAsNetHTTP(t *testing.T) {
 						_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0))
 					}
 				}()
-				passer(tg.to.Authority(), func(out *http.Request) (*http.Response, error) { return ts.RoundTrip(tg.to, out, nil) })(w, r)
+				passer(tg.to.Authority(), func(out *http.Request) (*http.Response, error) { return roundTrip(ts, tg.to, out, nil) })(w, r)
 			})
 		} else {
 			dial = netHTTP(t, tg.to.Authority())

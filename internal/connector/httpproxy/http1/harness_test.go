@@ -2,17 +2,19 @@ package http1_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/wire/http1wire"
 )
@@ -29,7 +31,7 @@ type client struct {
 func serve(t *testing.T, h http.HandlerFunc, change ...func(*http1.Server)) (*http1.Server, func() *client) {
 	t.Helper()
 	s := http1.NewServer()
-	s.Handler, s.HeadTimeout = h, 10*time.Second
+	s.Handler, s.HeadTimeout = handler(h), 10*time.Second
 	s.Limits = http1wire.Limits{Bytes: 8 << 10, Lines: 64}
 	for _, c := range change {
 		c(s)
@@ -223,12 +225,12 @@ func request(t *testing.T, method string, body io.Reader) *http.Request {
 }
 
 // ask makes one round trip and returns what came.
-func ask(ts *http1.Targets, to origin.Origin, r *http.Request, inform ...http1.Inform) (int, string, error) {
-	var i http1.Inform
+func ask(ts *http1.Targets, to origin.Origin, r *http.Request, inform ...message.Inform) (int, string, error) {
+	var i message.Inform
 	if len(inform) > 0 {
 		i = inform[0]
 	}
-	resp, err := ts.RoundTrip(to, r, i)
+	resp, err := roundTrip(ts, to, r, i)
 	if err != nil {
 		return 0, "", err
 	}
@@ -247,8 +249,106 @@ func mustAsk(t *testing.T, ts *http1.Targets, to origin.Origin, r *http.Request,
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-func counted(n *int) http1.Inform {
-	return func(int, textproto.MIMEHeader) error { *n++; return nil }
+func counted(n *int) message.Inform {
+	return func(int, *http1wire.Fields) error { *n++; return nil }
+}
+
+// roundTrip is that of net/http.
+func roundTrip(ts *http1.Targets, to origin.Origin, r *http.Request, inform message.Inform) (*http.Response, error) {
+	m, err := ts.RoundTrip(r.Context(), to, message.FromHTTP(r), inform)
+	if err != nil {
+		return nil, err
+	}
+	resp := &http.Response{StatusCode: m.Code, Header: m.Fields.Header(), ContentLength: m.Length, Body: m.Body}
+	if len(m.Announced) > 0 {
+		resp.Trailer = http.Header{}
+		for _, name := range m.Announced {
+			resp.Trailer[name] = nil
+		}
+		resp.Body = &trailed{m.Body, func() { maps.Copy(resp.Trailer, m.Trailer.Header()) }}
+	}
+	return resp, nil
+}
+
+// trailed calls came behind the body.
+type trailed struct {
+	io.ReadCloser
+	came func()
+}
+
+func (b *trailed) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.came()
+	}
+	return n, err
+}
+
+// handler is h as the engine calls it.
+func handler(h http.HandlerFunc) message.Handler {
+	return func(ctx context.Context, w message.Writer, m *message.Request) {
+		r := m.HTTP(ctx)
+		r.RequestURI, r.ProtoMinor = m.Target, m.Minor
+		if r.Body == nil {
+			r.Body = http.NoBody
+		}
+		a := &writer{w: w, h: http.Header{}}
+		h(a, r)
+		a.trailers()
+	}
+}
+
+// writer is the http.ResponseWriter of a handler.
+type writer struct {
+	w     message.Writer
+	h     http.Header
+	wrote bool
+}
+
+func (a *writer) Header() http.Header { return a.h }
+
+func (a *writer) WriteHeader(code int) {
+	a.wrote = a.wrote || code >= 200
+	var f http1wire.Fields
+	f.AddHeader(a.h)
+	if _, ok := a.h["Date"]; !ok && code >= 200 {
+		f.Add("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	a.w.WriteHead(code, f)
+}
+
+func (a *writer) Write(p []byte) (int, error) {
+	if !a.wrote {
+		a.WriteHeader(200)
+	}
+	return a.w.Write(p)
+}
+
+func (a *writer) FlushError() error { return a.w.Flush() }
+
+func (a *writer) trailers() {
+	var f http1wire.Fields
+	for name, values := range a.h {
+		if late, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			f.AddHeader(http.Header{late: values})
+		}
+	}
+	for _, name := range a.h["Trailer"] {
+		f.AddHeader(http.Header{name: a.h[name]})
+	}
+	a.w.Trailer(f)
+}
+
+func (a *writer) SetWriteDeadline(t time.Time) error { return a.w.SetWriteDeadline(t) }
+
+func (a *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, early, err := a.w.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	in := bufio.NewReader(io.MultiReader(bytes.NewReader(early), conn))
+	_, err = in.Peek(len(early))
+	return conn, bufio.NewReadWriter(in, bufio.NewWriter(conn)), err
 }
 
 func long(n int) string { return strings.Repeat("x", n) }

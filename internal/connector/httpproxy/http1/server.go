@@ -3,21 +3,19 @@ package http1
 import (
 	"context"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/wire/http1wire"
 )
 
 // Server reads requests and has them answered. Its fields are set before the
 // first Serve. Safe for concurrent use.
 type Server struct {
-	// Handler answers one request. The request, its header and the answer are
-	// used again for the connection's next request: none of them may be kept,
-	// nor the body be read, when Handler has returned.
-	Handler http.Handler
+	// Handler answers one request.
+	Handler message.Handler
 	// Refused hears of requests that were answered without the Handler, because
 	// they are malformed. err quotes nothing of them.
 	Refused func(ctx context.Context, status int, err error)

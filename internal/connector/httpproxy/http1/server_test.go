@@ -281,7 +281,7 @@ func TestServerDrain(t *testing.T) {
 // A drain that comes together with a request leaves it alone.
 func TestDrainWhileARequestComes(t *testing.T) {
 	s := http1.NewServer()
-	s.Handler, s.HeadTimeout, s.Limits = http.HandlerFunc(echo), 10*time.Second, http1wire.Limits{Bytes: 8 << 10, Lines: 64}
+	s.Handler, s.HeadTimeout, s.Limits = handler(echo), 10*time.Second, http1wire.Limits{Bytes: 8 << 10, Lines: 64}
 	theirs, ours := net.Pipe()
 	served := make(chan struct{})
 	go func() {

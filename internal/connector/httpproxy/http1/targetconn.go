@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/sockio"
 	"secretless/internal/wire/http1wire"
@@ -21,7 +22,6 @@ type targetConn struct {
 	raw   syscall.RawConn // nil where there is none
 	in    *http1wire.Input
 	out   []byte
-	names []string
 	used  bool      // it has answered a request
 	since time.Time // when it became idle
 
@@ -119,7 +119,7 @@ func (c *targetConn) set(until time.Time) {
 }
 
 // appendHead writes the head of out.
-func (c *targetConn) appendHead(to origin.Origin, out *http.Request) error {
+func (c *targetConn) appendHead(to origin.Origin, out *message.Request) error {
 	b := append(append(c.out[:0], out.Method...), ' ')
 	path := out.URL.RequestURI()
 	if !http1wire.IsToken(out.Method) || !http1wire.IsValue(path) || strings.ContainsAny(path, " \t") {
@@ -128,30 +128,19 @@ func (c *targetConn) appendHead(to origin.Origin, out *http.Request) error {
 	b = append(append(b, path...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, to.Authority()...), "\r\n"...)
 	switch {
-	case hasBody(out) && out.ContentLength >= 0:
-		b = http1wire.AppendLength(b, out.ContentLength)
-	case hasBody(out):
+	case out.HasBody() && out.Length >= 0:
+		b = http1wire.AppendLength(b, out.Length)
+	case out.HasBody():
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	case takesBody(out.Method):
 		b = http1wire.AppendLength(b, 0)
 	}
-	if len(out.Trailer) > 0 {
-		names := make([]string, 0, len(out.Trailer))
-		for name := range out.Trailer {
-			names = append(names, name)
-		}
-		b = http1wire.AppendField(b, "Trailer", strings.Join(names, ", "))
+	if len(out.Announced) > 0 {
+		b = http1wire.AppendField(b, "Trailer", strings.Join(out.Announced, ", "))
 	}
-	var err error
-	if b, c.names, err = http1wire.AppendFields(b, out.Header, c.names, framesRequest); err == nil {
-		b = append(b, "\r\n"...)
-	}
-	c.out = b
+	b, err := http1wire.AppendFields(b, out.Fields, framesRequest)
+	c.out = append(b, "\r\n"...)
 	return err
-}
-
-func hasBody(out *http.Request) bool {
-	return out.Body != nil && out.Body != http.NoBody && out.ContentLength != 0
 }
 
 // takesBody are methods for which a missing body is worth saying.

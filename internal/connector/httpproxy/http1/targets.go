@@ -3,11 +3,10 @@ package http1
 import (
 	"context"
 	"net"
-	"net/http"
-	"net/textproto"
 	"sync"
 	"time"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/wire/http1wire"
 )
@@ -38,25 +37,22 @@ type Targets struct {
 	sweeper *time.Timer // set while connections are kept
 
 	uploads sync.WaitGroup
-	headers sync.Pool // *http.Header, of answers whose bodies are closed
+	fields  sync.Pool // *http1wire.Fields, of answers whose bodies are closed
 }
 
-// Inform is called with the interim answers (1xx) of a target, from the
-// goroutine that waits for the last one.
-type Inform func(code int, header textproto.MIMEHeader) error
-
 // RoundTrip sends out to the origin, whatever its URL and Host say, and returns
-// the answer, whose Body must be closed; its Header is not to be used after that. What is sent is out's method, path and
-// query, header, body and trailer. Everything that it writes of the header is
+// the answer, whose Body must be closed. What is sent is out's method, path and
+// query, fields, body and trailer. Everything that it writes of the head is
 // wiped from its buffers at once. With out.Close, the connection carries no
-// other request.
-func (t *Targets) RoundTrip(to origin.Origin, out *http.Request, inform Inform) (*http.Response, error) {
+// other request. inform is called by the goroutine that waits for the answer,
+// and may be nil.
+func (t *Targets) RoundTrip(ctx context.Context, to origin.Origin, out *message.Request, inform message.Inform) (*message.Response, error) {
 	for {
-		c, err := t.get(out.Context(), to)
+		c, err := t.get(ctx, to)
 		if err != nil {
 			return nil, err
 		}
-		x := &trip{targets: t, c: c, to: to, out: out, inform: inform}
+		x := &trip{targets: t, ctx: ctx, c: c, to: to, out: out, inform: inform}
 		resp, err := x.run()
 		if err == nil || !x.again(err) {
 			return resp, err
@@ -64,12 +60,12 @@ func (t *Targets) RoundTrip(to origin.Origin, out *http.Request, inform Inform) 
 	}
 }
 
-// header returns an empty header.
-func (t *Targets) header() *http.Header {
-	if h, ok := t.headers.Get().(*http.Header); ok {
-		return h
+// room returns room for the fields of an answer.
+func (t *Targets) room() *http1wire.Fields {
+	if f, ok := t.fields.Get().(*http1wire.Fields); ok {
+		return f
 	}
-	return &http.Header{}
+	return &http1wire.Fields{}
 }
 
 // get returns a kept connection that still seems to be one, or a new one.

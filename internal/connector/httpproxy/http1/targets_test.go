@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +158,7 @@ func TestInterimAnswers(t *testing.T) {
 		t.Errorf("%d %q %v, %d interim answers", status, body, err, seen)
 	}
 	stop := errors.New("stop")
-	if _, _, err := ask(newTargets(t), tg.to, request(t, "GET", nil), func(int, textproto.MIMEHeader) error { return stop }); !errors.Is(err, stop) {
+	if _, _, err := ask(newTargets(t), tg.to, request(t, "GET", nil), func(int, *http1wire.Fields) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)
 	}
 }
@@ -433,7 +432,7 @@ func TestSwitching(t *testing.T) {
 	})
 	ts := newTargets(t)
 	ts.ResponseTimeout = 100 * time.Millisecond
-	resp, err := ts.RoundTrip(tg.to, request(t, "GET", nil), nil)
+	resp, err := roundTrip(ts, tg.to, request(t, "GET", nil), nil)
 	if err != nil || resp.StatusCode != 101 {
 		t.Fatal(resp, err)
 	}
@@ -451,7 +450,7 @@ func TestSwitching(t *testing.T) {
 func TestClosingEarly(t *testing.T) {
 	tg := newTarget(t, always("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"+long(1000)), always(ok))
 	ts := newTargets(t)
-	resp, err := ts.RoundTrip(tg.to, request(t, "GET", nil), nil)
+	resp, err := roundTrip(ts, tg.to, request(t, "GET", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +458,7 @@ func TestClosingEarly(t *testing.T) {
 	_ = resp.Body.Close()
 	_ = resp.Body.Close()
 	for range 2 {
-		resp, err := ts.RoundTrip(tg.to, request(t, "GET", nil), nil)
+		resp, err := roundTrip(ts, tg.to, request(t, "GET", nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

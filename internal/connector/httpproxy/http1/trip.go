@@ -1,16 +1,17 @@
 package http1
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/wire/http1wire"
 )
@@ -18,15 +19,16 @@ import (
 // trip is one request on a connection, and its answer's body.
 type trip struct {
 	targets *Targets
+	ctx     context.Context
 	c       *targetConn
 	to      origin.Origin
-	out     *http.Request
-	inform  Inform
+	out     *message.Request
+	inform  message.Inform
 
 	aborter  *aborter
 	unwatch  func() bool // where there is no aborter
 	head     http1wire.Response
-	resp     http.Response
+	resp     message.Response
 	left     int64
 	chunks   http1wire.Chunks
 	heard    bool // something of an answer has come
@@ -34,7 +36,7 @@ type trip struct {
 	done     bool // the connection is somebody else's, or closed
 	err      error
 	closed   bool
-	header   *http.Header // of the answer, to be used again
+	fields   *http1wire.Fields // room for those of the answer, to be used again
 
 	sending  bool          // there is a body
 	uploaded chan struct{} // closed when upload has ended; nil before it begins
@@ -52,13 +54,13 @@ const maxInterim = 64
 var errTooMany = errors.New("too many interim answers")
 
 // run sends the request and waits for the head of its answer.
-func (x *trip) run() (*http.Response, error) {
-	x.sending = hasBody(x.out)
+func (x *trip) run() (*message.Response, error) {
+	x.sending = x.out.HasBody()
 	if err := x.c.appendHead(x.to, x.out); err != nil {
 		x.drop()
 		return nil, err
 	}
-	x.aborter, x.unwatch = whenEnded(x.out.Context(), x.c.interrupt)
+	x.aborter, x.unwatch = whenEnded(x.ctx, x.c.interrupt)
 	if err := x.exchange(); err != nil {
 		x.drop()
 		return nil, x.why(err)
@@ -74,7 +76,7 @@ func (x *trip) why(err error) error {
 	if x.failed != nil {
 		return fmt.Errorf("reading the request's body: %w", x.failed)
 	}
-	if ended := x.out.Context().Err(); ended != nil {
+	if ended := x.ctx.Err(); ended != nil {
 		return ended
 	}
 	if x.stuck != nil {
@@ -108,12 +110,12 @@ func (x *trip) exchange() error {
 // answer before it has all of it. Where the client waits to be asked, so does
 // it.
 func (x *trip) startBody() error {
-	if strings.EqualFold(x.out.Header.Get("Expect"), "100-continue") {
+	if strings.EqualFold(x.out.Fields.Get("Expect"), "100-continue") {
 		x.c.exactly(x.targets.ContinueTimeout)
 		for code := 0; code != http.StatusContinue; {
 			err := x.readInterim(&code)
 			switch {
-			case errors.Is(err, os.ErrDeadlineExceeded) && x.out.Context().Err() == nil:
+			case errors.Is(err, os.ErrDeadlineExceeded) && x.ctx.Err() == nil:
 				code = http.StatusContinue
 			case err != nil:
 				return err
@@ -143,9 +145,12 @@ func (x *trip) readInterim(interim *int) error {
 		}
 		return err
 	}
-	x.header = x.targets.header()
-	x.head.Header = *x.header
+	if x.fields == nil {
+		x.fields = x.targets.room()
+	}
+	x.head.Fields = *x.fields
 	err = x.head.Parse(x.c.in.Bytes()[:n], x.out.Method, x.targets.Limits)
+	*x.fields = x.head.Fields
 	x.c.in.Skip(n)
 	if err != nil {
 		x.head.Code = 0
@@ -159,21 +164,15 @@ func (x *trip) readInterim(interim *int) error {
 		return errTooMany
 	}
 	if x.inform != nil {
-		return x.inform(*interim, textproto.MIMEHeader(x.head.Header))
+		return x.inform(*interim, &x.head.Fields)
 	}
 	return nil
 }
 
-// answer makes the http.Response of the head.
+// answer makes the Response of the head.
 func (x *trip) answer() {
 	h := &x.head
-	x.resp = http.Response{
-		StatusCode: h.Code, Status: h.Reason, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: h.Minor,
-		Header: h.Header, ContentLength: h.Length, Trailer: h.Trailer, Close: h.Close, Request: x.out,
-	}
-	if h.Length < 0 {
-		x.resp.ContentLength = -1
-	}
+	x.resp = message.Response{Code: h.Code, Fields: h.Fields, Length: max(h.Length, -1), Announced: h.Announced}
 	x.left = h.Length
 	x.mu.Lock()
 	x.over = true
@@ -208,7 +207,7 @@ func (x *trip) answer() {
 // was answered, and it does not hurt twice. A target that takes its time may
 // still be at it.
 func (x *trip) again(err error) bool {
-	if !x.c.used || x.heard || x.sending || errors.Is(err, os.ErrDeadlineExceeded) || x.out.Context().Err() != nil {
+	if !x.c.used || x.heard || x.sending || errors.Is(err, os.ErrDeadlineExceeded) || x.ctx.Err() != nil {
 		return false
 	}
 	switch x.out.Method {

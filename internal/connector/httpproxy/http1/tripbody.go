@@ -3,7 +3,6 @@ package http1
 import (
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -55,8 +54,8 @@ func (x *trip) sendBody(buf []byte) (read bool, err error) {
 			}
 		}
 	}()
-	chunked := x.out.ContentLength < 0
-	left := x.out.ContentLength
+	chunked := x.out.Length < 0
+	left := x.out.Length
 	var out []byte
 	for {
 		n, err := x.out.Body.Read(buf)
@@ -91,7 +90,7 @@ var errLength = errors.New("the body is longer than was said")
 // lastChunk counts a trailer that cannot be sent as one that cannot be read.
 func (x *trip) lastChunk(out []byte) (read bool, err error) {
 	out = append(out, "0\r\n"...)
-	if out, _, err = http1wire.AppendFields(out, x.out.Trailer, nil, framesRequest); err != nil {
+	if out, err = http1wire.AppendFields(out, x.out.Trailer, framesRequest); err != nil {
 		return true, err
 	}
 	x.c.armWrite(x.targets.ResponseTimeout, time.Now())
@@ -117,13 +116,7 @@ func (x *trip) Read(p []byte) (int, error) {
 	n, err := x.read(p)
 	switch {
 	case err == io.EOF:
-		x.err = io.EOF
-		if x.resp.Trailer == nil && len(x.chunks.Trailer()) > 0 {
-			x.resp.Trailer = http.Header{}
-		}
-		for name, values := range x.chunks.Trailer() {
-			x.resp.Trailer[name] = values
-		}
+		x.err, x.resp.Trailer = io.EOF, x.chunks.Trailer()
 		if x.bodySent() {
 			x.release()
 		}
@@ -188,8 +181,8 @@ func (x *trip) Close() error {
 	x.drop()
 	if !x.closed {
 		x.closed = true
-		clear(*x.header)
-		x.targets.headers.Put(x.header)
+		x.fields.Reset()
+		x.targets.fields.Put(x.fields)
 	}
 	return nil
 }

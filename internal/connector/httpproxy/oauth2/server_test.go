@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
 	"secretless/internal/secret"
 )
@@ -173,7 +174,7 @@ func newRequest(t *testing.T, set *secret.Set) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "api", out, set)
+	return auth.NewRequest(to, "api", message.FromHTTP(out), set)
 }
 
 // client is one that follows no redirects, as the proxy's.
