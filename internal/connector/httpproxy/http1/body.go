@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"sync"
 
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/wire/http1wire"
 )
 
 // body is that of a client's request.
 type body struct {
 	c *conn
+	r *message.Request
 
 	mu     sync.Mutex // guards what follows; held while it is read
 	left   int64      // negative for chunks
@@ -19,8 +21,8 @@ type body struct {
 	err    error // io.EOF at the end
 }
 
-func newBody(c *conn, owed bool) *body {
-	b := &body{c: c, left: c.head.Length, owed: owed}
+func newBody(c *conn, r *message.Request, owed bool) *body {
+	b := &body{c: c, r: r, left: c.head.Length, owed: owed}
 	if b.left < 0 {
 		b.chunks.Reset(c.in)
 	}
@@ -72,8 +74,8 @@ func (b *body) read(p []byte) (int, error) {
 
 // trailers tells those that have come, where some were announced.
 func (b *body) trailers() {
-	if len(b.c.r.Announced) > 0 {
-		b.c.r.Trailer = b.chunks.Trailer()
+	if len(b.r.Announced) > 0 {
+		b.r.Trailer = b.chunks.Trailer()
 	}
 }
 

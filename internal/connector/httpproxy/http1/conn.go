@@ -23,7 +23,8 @@ type conn struct {
 	cancel context.CancelFunc
 	in     *http1wire.Input
 	head   http1wire.Request
-	r      message.Request // used again and again
+	r      *message.Request
+	plain  message.Request // r of requests without a body, used again and again
 	body   *body
 	answer answer
 
@@ -142,7 +143,7 @@ func (c *conn) serveOne(n int) bool {
 	c.mu.Unlock()
 	c.turn.Add(1)
 	c.server.mind()
-	c.server.Handler(c.ctx, &c.answer, &c.r)
+	c.server.Handler(c.ctx, &c.answer, c.r)
 	c.turn.Add(1)
 	c.unwatch()
 	if c.hijacked {
@@ -185,7 +186,12 @@ func (c *conn) request() error {
 	if err != nil {
 		return http1wire.NewMalformed(http.StatusBadRequest, "its URL cannot be understood")
 	}
-	c.r = message.Request{
+	c.r = &c.plain
+	if h.Length != 0 {
+		// Whoever sends the body on may look for its end when the request is over.
+		c.r = &message.Request{}
+	}
+	*c.r = message.Request{
 		Method: h.Method, URL: *u, Target: h.Target, Host: u.Host, Major: 1, Minor: h.Minor,
 		Fields: h.Fields, Length: h.Length, Announced: h.Announced, Close: h.Close,
 	}
@@ -198,7 +204,7 @@ func (c *conn) request() error {
 		return err
 	}
 	if h.Length != 0 {
-		c.body = newBody(c, expects && h.Minor == 1)
+		c.body = newBody(c, c.r, expects && h.Minor == 1)
 		c.r.Body = c.body
 	}
 	return nil
