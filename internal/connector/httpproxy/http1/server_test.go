@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/wire/http1wire"
 )
 
@@ -343,5 +344,31 @@ func TestHijack(t *testing.T) {
 	c.send("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\nearly bytes")
 	if all, _ := io.ReadAll(c.in); string(all) != `early "early bytes"` {
 		t.Errorf("%q", all)
+	}
+}
+
+// Who sends a body on to a target may look for its end when the answer has come
+// and the next request is there.
+func TestBodyIsOfItsRequestAlone(t *testing.T) {
+	var first *message.Request
+	_, dial := serve(t, nil, func(s *http1.Server) {
+		s.Handler = func(_ context.Context, w message.Writer, r *message.Request) {
+			if first == nil {
+				first = r
+			} else if n, err := first.Body.Read(make([]byte, 8)); n != 0 || err != http.ErrBodyReadAfterClose {
+				t.Errorf("reading the last request's body: %d, %v", n, err)
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			w.WriteHead(http.StatusOK, http1wire.Fields{{Name: "Content-Length", Value: fmt.Sprint(len(body))}})
+			_, _ = w.Write(body)
+		}
+	})
+	c := dial()
+	for _, text := range []string{"first", "second"} {
+		c.send(fmt.Sprintf("POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
+		c.wants(200, text)
 	}
 }
