@@ -27,12 +27,10 @@ func besideRelay[T any](f func() (T, error)) (T, error) {
 	if runtime.NumCPU() == 1 {
 		return f()
 	}
-	var before, others unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		return nothing, fmt.Errorf("reading this program's cores: %w", err)
+	before, others, err := otherCores()
+	if err != nil {
+		return nothing, err
 	}
-	others = before
-	others.Clear(relayCore())
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(others.Count()))
 	if err := moveThreads(&others); err != nil {
 		return nothing, err
@@ -42,6 +40,17 @@ func besideRelay[T any](f func() (T, error)) (T, error) {
 		err = back
 	}
 	return done, err
+}
+
+// otherCores are those that this program may use, and those of them that are
+// not for relays.
+func otherCores() (mine, others unix.CPUSet, err error) {
+	if err := unix.SchedGetaffinity(0, &mine); err != nil {
+		return mine, others, fmt.Errorf("reading this program's cores: %w", err)
+	}
+	others = mine
+	others.Clear(relayCore())
+	return mine, others, nil
 }
 
 // moveThreads moves every thread of this program. Those that start later

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // httpTargetFlag, with a directory and two ports, makes a process of this
@@ -80,11 +78,10 @@ func (t *httpTargetApart) at(encrypted bool) int {
 // signal.
 func serveHTTPTarget(dir, plain, secure string) error {
 	if runtime.NumCPU() > 1 {
-		var others unix.CPUSet
-		if err := unix.SchedGetaffinity(0, &others); err != nil {
+		_, others, err := otherCores()
+		if err != nil {
 			return err
 		}
-		others.Clear(relayCore())
 		if err := moveThreads(&others); err != nil {
 			return err
 		}

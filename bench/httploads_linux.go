@@ -29,8 +29,7 @@ func httpVersions() []httpVersion {
 
 func httpLoads(b *bench) []load {
 	var all []load
-	on := httpServer()
-	add := func(section, name string, v httpVersion, u unit, quick bool, run func(context.Context, httpClient) (outcome, error)) {
+	add := func(on kind, section, name string, v httpVersion, u unit, quick bool, run func(context.Context, httpClient) (outcome, error)) {
 		w := way{network: "tcp", encrypted: v.encrypted}
 		all = append(all, load{
 			comparison: comparison{section: section, name: name, unit: u},
@@ -42,22 +41,20 @@ func httpLoads(b *bench) []load {
 	}
 	lasting := time.Duration(b.options.seconds) * time.Second
 	for _, v := range httpVersions() {
-		add(httpSmallSection, httpSmallName(v), v, requests(), true, func(ctx context.Context, c httpClient) (outcome, error) {
+		add(httpServer(), httpSmallSection, httpSmallName(v), v, requests(), true, func(ctx context.Context, c httpClient) (outcome, error) {
 			return c.keepAlive(ctx, httpClients, lasting)
 		})
 	}
-	on = httpServerApart()
 	halves := func(of string, v httpVersion) {
 		half := &halfLoad{bench: b, of: of, way: way{network: "tcp", encrypted: v.encrypted}, lasting: lasting}
-		add(httpHalfSection, httpHalfName(of, v), v, requests(), !v.encrypted, half.run)
+		add(httpServerApart(), httpHalfSection, httpHalfName(of, v), v, requests(), !v.encrypted, half.run)
 	}
 	halves(broker, httpVersion{})
 	halves(byHost, httpVersion{})
 	halves(broker, httpVersion{encrypted: true})
-	on = httpServer()
 	for _, v := range httpVersions() {
 		for _, upload := range []bool{false, true} {
-			add(httpBulkSection, httpBulkName(v, upload), v, volume(), !v.h2, func(ctx context.Context, c httpClient) (outcome, error) {
+			add(httpServer(), httpBulkSection, httpBulkName(v, upload), v, volume(), !v.h2, func(ctx context.Context, c httpClient) (outcome, error) {
 				return c.bulk(ctx, upload)
 			})
 		}

@@ -85,12 +85,10 @@ func httpSmallName(v httpVersion) string { return "http 1 KiB, " + v.String() }
 // httpHalfName names the relay whose greatest rate is halved, unless that is
 // the broker.
 func httpHalfName(of string, v httpVersion) string {
-	if of != broker {
-		of = " of " + of
-	} else {
-		of = ""
+	if of == broker {
+		return "http half load, " + v.String()
 	}
-	return "http half load" + of + ", " + v.String()
+	return "http half load of " + of + ", " + v.String()
 }
 
 func httpBulkName(v httpVersion, upload bool) string {

@@ -112,8 +112,7 @@ type Operations struct {
 	Status      func() Status
 	Connections func(broker.ConnectionQuery) ([]broker.ConnectionStatus, int)
 	Close       func(ctx context.Context, id uint64) error
-	// Reload's error text reaches the caller.
-	// Caller tells it who asks.
+	// Reload learns by Caller who asks, who is told the text of its error.
 	Reload func(context.Context) error
 	Drain  func(services ...string) error
 	Level  *Level

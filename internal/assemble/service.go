@@ -160,17 +160,20 @@ func unknownCredential(s *config.Service, c config.Credential, meant string, kno
 	return text + "known are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
-// otherCredentials are what other programs call them, best first.
-var otherCredentials = map[string][]string{
-	"user": {"username"}, "username": {"user"}, "login": {"username", "user"},
-	"pass": {"password"}, "passwd": {"password"}, "pwd": {"password"},
-	"server": {"host", "address"}, "hostname": {"host", "address"}, "host": {"address"}, "hostaddr": {"host"},
-	"dbname": {"database"}, "db": {"database"},
-	"key": {"privateKey", "sslkey"}, "identity": {"privateKey"}, "token": {"accessToken"},
+// otherCredentials are what connectors may mean by a name that other programs
+// have, best first.
+func otherCredentials(name string) []string {
+	return map[string][]string{
+		"user": {"username"}, "username": {"user"}, "login": {"username", "user"},
+		"pass": {"password"}, "passwd": {"password"}, "pwd": {"password"},
+		"server": {"host", "address"}, "hostname": {"host", "address"}, "host": {"address"}, "hostaddr": {"host"},
+		"dbname": {"database"}, "db": {"database"},
+		"key": {"privateKey", "sslkey"}, "identity": {"privateKey"}, "token": {"accessToken"},
+	}[strings.ToLower(name)]
 }
 
 func suggestCredential(name string, known []string) string {
-	for _, s := range otherCredentials[strings.ToLower(name)] {
+	for _, s := range otherCredentials(name) {
 		if slices.Contains(known, s) {
 			return s
 		}

@@ -129,7 +129,10 @@ func TestFileIsNoLink(t *testing.T) {
 	}
 	link := func(to string) {
 		if err := os.Symlink(to, path); err != nil {
-			t.Skip(err)
+			if runtime.GOOS == "windows" {
+				t.Skip("there making links is a right of its own:", err)
+			}
+			t.Fatal(err)
 		}
 	}
 	for _, to := range []string{other, filepath.Join(dir, "none")} {

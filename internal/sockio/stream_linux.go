@@ -57,38 +57,30 @@ func (s *stream) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	h := &s.in
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.b, h.n, h.errno = b, 0, 0
-	err := s.raw.Read(h.try)
-	h.b = nil
-	switch {
-	case err != nil:
-		return 0, named("read", err)
-	case h.errno != 0:
-		return 0, s.failure("read", h.errno)
-	case h.n == 0:
-		return 0, io.EOF
+	n, err := s.move("read", &s.in, b, s.raw.Read)
+	if n == 0 && err == nil {
+		err = io.EOF
 	}
-	return h.n, nil
+	return n, err
 }
 
 // Write writes all of b, or fails.
 func (s *stream) Write(b []byte) (int, error) {
-	h := &s.out
+	return s.move("write", &s.out, b, s.raw.Write)
+}
+
+// move has b read or written by h, by a method of the socket that waits for as
+// long as try is false. How much was moved counts beside an error, too.
+func (s *stream) move(op string, h *half, b []byte, until func(try func(fd uintptr) bool) error) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.b, h.n, h.errno = b, 0, 0
-	err := s.raw.Write(h.try)
+	err := until(h.try)
 	h.b = nil
-	switch {
-	case err != nil:
-		return h.n, named("write", err)
-	case h.errno != 0:
-		return h.n, s.failure("write", h.errno)
+	if err == nil && h.errno != 0 {
+		err = s.failure(op, h.errno)
 	}
-	return h.n, nil
+	return h.n, named(op, err)
 }
 
 func (s *stream) failure(op string, errno syscall.Errno) error {

@@ -114,8 +114,16 @@ func TestDeadlines(t *testing.T) {
 		if n, err := s.Read(make([]byte, 1)); n != 1 || err != nil {
 			t.Fatalf("reading after the deadline was taken back: %d, %v", n, err)
 		}
-		_ = near.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		n, err = s.Write(make([]byte, 64<<20)) // more than the system keeps
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			n, err = s.Write(make([]byte, 64<<20)) // more than the system keeps
+		}()
+		if _, err := far.Read(make([]byte, 1)); err != nil { // it has begun
+			t.Fatal(err)
+		}
+		_ = near.SetWriteDeadline(time.Now())
+		<-written
 		if n == 0 || n == 64<<20 || !errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(err.Error(), "write "+near.LocalAddr().Network()) {
 			t.Fatalf("writing: %d, %v", n, err)
 		}

@@ -18,7 +18,8 @@ type Options struct {
 }
 
 // Dial connects within ctx, which should have a deadline. All addresses of a
-// name are tried, IPv6 and IPv4 side by side (RFC 8305). TCP_NODELAY is set.
+// name are tried, IPv6 and IPv4 side by side (RFC 8305). TCP_NODELAY is set. The
+// connection is one of package sockio's, which a relay takes apart by itself.
 // The error is an *Error.
 func Dial(ctx context.Context, o Options) (net.Conn, error) {
 	dialer := net.Dialer{KeepAlive: o.KeepAlive}

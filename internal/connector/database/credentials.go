@@ -83,15 +83,15 @@ func checkRoots(literal string) error {
 }
 
 func checkCert(literal string) error {
-	for rest := []byte(literal); ; { // the key may stand before it
-		var block *pem.Block
+	if literal == "" {
+		return nil
+	}
+	block, rest := pem.Decode([]byte(literal))
+	for block != nil && block.Type != "CERTIFICATE" { // the key may stand before it
 		block, rest = pem.Decode(rest)
-		if literal == "" || block != nil && block.Type == "CERTIFICATE" {
-			return nil
-		}
-		if block == nil {
-			break
-		}
+	}
+	if block != nil {
+		return nil
 	}
 	return errors.New("no PEM certificate; it is the text of the certificate, not the path of a file (use from: file for that)")
 }

@@ -143,9 +143,7 @@ func forbidden(name string) bool {
 // than eight bytes are not looked for: they would be found everywhere.
 func (r *Request) Hide(texts ...string) {
 	for _, t := range texts {
-		if len(t) >= shortestHidden && !slices.Contains(r.hidden, t) {
-			r.hidden = append(r.hidden, strings.Clone(t))
-		}
+		r.hide(strings.Clone(t))
 	}
 }
 
