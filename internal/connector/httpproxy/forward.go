@@ -49,7 +49,7 @@ func (x *exchange) withCredential() {
 		}
 		resp, r, err = x.attempt(ctx, again, false)
 	}
-	if err == nil && s.redact && isPiece(resp.Response) {
+	if err == nil && s.redact && x.body == nil && isPiece(resp.Response) {
 		_ = resp.Body.Close()
 		resp, r, err = x.attempt(ctx, x.whole(), false)
 	}

@@ -427,3 +427,24 @@ func TestEchoedCredentialIsHidden(t *testing.T) {
 		}
 	}
 }
+
+// A request whose body has gone out is not sent again without its Range, which
+// it has lost already: a piece that nobody has asked for is passed on as it is.
+func TestPieceForARequestWithABody(t *testing.T) {
+	tg := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Range", "bytes 0-3/100")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, "part")
+	})
+	p := newProxy(t, svc{name: "a", config: fmt.Sprintf("hosts: [%q]", tg.host)})
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, tg.URL, strings.NewReader("body"))
+	r.Header.Set("Range", "bytes=0-3")
+	if status, body := do(t, p.client(), r); status != http.StatusPartialContent || body != "part" {
+		t.Errorf("%d %q", status, body)
+	}
+	if n := len(tg.requests()); n != 1 || tg.last(t).Header.Get("Range") != "" {
+		t.Errorf("%d requests, the last with the range %q", n, tg.last(t).Header.Get("Range"))
+	}
+}
