@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-
 	"secretless/internal/provider/awsconfig"
 )
 
@@ -66,9 +64,9 @@ func (r *ref) checkSecret() error {
 		return fmt.Errorf("name of the secret has more than %d bytes", maxSecretID)
 	}
 	if strings.HasPrefix(name, "arn:") {
-		a, err := arn.Parse(name)
+		a, ok := awsconfig.ParseARN(name, "secretsmanager")
 		inner, isSecret := strings.CutPrefix(a.Resource, "secret:")
-		if err != nil || a.Service != "secretsmanager" || !isSecret || !awsconfig.ValidRegion(a.Region) {
+		if !ok || !isSecret || inner == "" {
 			return errors.New("this is no ARN of a secret; write one such as arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/orders-a1b2c3")
 		}
 		if strings.Contains(inner, ":") {

@@ -192,8 +192,10 @@ func TestParse(t *testing.T) {
 		"a b":           {},
 		"a?stage=x":     {},
 		"arn:aws:ssm:x": {},
-		"arn:aws:secretsmanager:eu-west-1:1:secret:x": {},
-		strings.Repeat("a", maxName+1):                {},
+		"arn::ssm:eu-west-1:123456789012:parameter/a":    {},
+		"arn:aws:ssm:eu-west-1: 23456789012:parameter/a": {},
+		"arn:aws:secretsmanager:eu-west-1:1:secret:x":    {},
+		strings.Repeat("a", maxName+1):                   {},
 	} {
 		got, err := parse(text)
 		if (err == nil) != (want.name != "") || err == nil && got != want {

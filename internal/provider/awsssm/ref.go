@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-
 	"secretless/internal/provider/awsconfig"
 )
 
@@ -47,9 +45,9 @@ func (r *ref) readName() error {
 	}
 	prefix, name := "", r.name
 	if strings.HasPrefix(r.name, "arn:") {
-		a, err := arn.Parse(r.name)
+		a, ok := awsconfig.ParseARN(r.name, "ssm")
 		inner, isParameter := strings.CutPrefix(a.Resource, "parameter")
-		if err != nil || a.Service != "ssm" || !isParameter || !strings.HasPrefix(inner, "/") || !awsconfig.ValidRegion(a.Region) {
+		if !ok || !isParameter || !strings.HasPrefix(inner, "/") {
 			return errors.New("this is no ARN of a parameter; write one such as arn:aws:ssm:eu-west-1:123456789012:parameter/prod/orders/password")
 		}
 		prefix, name, r.region = strings.TrimSuffix(r.name, inner), inner, a.Region
