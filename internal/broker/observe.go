@@ -79,7 +79,25 @@ func (h *handshake) Begin(ctx context.Context, s stage.Stage, about string) (inn
 		if span != nil {
 			span.End(reason)
 		}
+		h.logStep(s, about, time.Since(began), reason)
 	}
+}
+
+// logStep is what --log-level debug shows of a connection that hangs or fails.
+// A failure's text is not for it: the connection's end has that.
+func (h *handshake) logStep(s stage.Stage, about string, took time.Duration, reason string) {
+	log := h.conn.gen.log
+	if !log.Enabled(h.ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{slog.Uint64("connection", h.conn.id), slog.String("step", s.String()), slog.String("duration", took.String())}
+	if about != "" {
+		attrs = append(attrs, slog.String("about", about))
+	}
+	if reason != "" {
+		attrs = append(attrs, slog.String("failed", reason))
+	}
+	log.LogAttrs(h.ctx, slog.LevelDebug, "handshake step", attrs...)
 }
 
 // reasonOf is a short stable word: the texts of errors are not for spans.

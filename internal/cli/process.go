@@ -144,8 +144,11 @@ func (p *process) open(ctx context.Context, file *config.File, built *assemble.B
 	return nil
 }
 
-// reload is a reload that an administrator asks for.
-func (p *process) reload(ctx context.Context) error { return p.reloadBy(ctx, byAdmin) }
+// reload is a reload that an administrator asks for. He is told what is wrong,
+// and so is whoever reads the log later.
+func (p *process) reload(ctx context.Context) error {
+	return p.reloadAndLog(ctx, byAdmin, "admin socket")
+}
 
 // reloadBy reads the configuration again and applies it, or changes nothing.
 func (p *process) reloadBy(ctx context.Context, by string) (err error) {

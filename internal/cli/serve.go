@@ -106,12 +106,12 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 				changes = nil
 				continue
 			}
-			p.reloadAndLog(ctx, byWatch, p.source.String()+" changed")
+			_ = p.reloadAndLog(ctx, byWatch, p.source.String()+" changed")
 		case s := <-signals:
 			if !isReload(s) {
 				return p.stop(signals, bySignal, s.String())
 			}
-			p.reloadAndLog(ctx, bySignal, s.String())
+			_ = p.reloadAndLog(ctx, bySignal, s.String())
 		}
 	}
 }
@@ -120,6 +120,9 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 func (p *process) stop(signals <-chan os.Signal, by, why string) error {
 	p.audit.stops(by)
 	p.log.Info("stopping", "reason", why)
+	if n := p.openConnections(); n > 0 {
+		p.log.Info("waiting for connections to end, at most for the drain of their service; a second signal ends them at once", "connections", n)
+	}
 	p.logNotify(p.notify.Stopping())
 	// Not derived from the command's context, which may have ended: that is
 	// what starts the drain, not what cuts it short.
@@ -146,6 +149,13 @@ func (p *process) stop(signals <-chan os.Signal, by, why string) error {
 	}
 }
 
+func (p *process) openConnections() (n int64) {
+	for _, s := range p.broker.Status() {
+		n += s.Active
+	}
+	return n
+}
+
 func (p *process) stopped(second os.Signal) error {
 	p.log.Info("stopped")
 	if second != nil {
@@ -154,13 +164,15 @@ func (p *process) stopped(second os.Signal) error {
 	return nil
 }
 
-// reloadAndLog is a reload that nobody waits for.
-func (p *process) reloadAndLog(ctx context.Context, by, why string) {
-	if err := p.reloadBy(ctx, by); err != nil {
+// reloadAndLog is a reload with its outcome in the log.
+func (p *process) reloadAndLog(ctx context.Context, by, why string) error {
+	err := p.reloadBy(ctx, by)
+	if err != nil {
 		logRejected(p.log, "configuration not reloaded, the running one stays", why, err)
-		return
+		return err
 	}
 	p.log.Info("configuration reloaded", "reason", why, "services", len(p.broker.Status()))
+	return nil
 }
 
 // logRejected logs every mistake of a configuration that is not taken.

@@ -75,7 +75,28 @@ func (r *report) syntax(data []byte, err error) {
 	}
 	pos.Line = min(pos.Line, len(lines))
 	pos.Column = 1 + indent(lines[pos.Line-1])
-	r.errorf(pos, "not YAML: %s", text)
+	r.errorf(pos, "not YAML: %s%s", text, syntaxHint(text))
+}
+
+// syntaxHint says what people usually have written where the parser says text.
+func syntaxHint(text string) string {
+	switch {
+	case strings.HasPrefix(text, "mapping values are not allowed"):
+		return "; is a line indented too far, or is there a colon in a value that is not in quotes?"
+	case strings.HasPrefix(text, "did not find expected ','"):
+		return "; close the bracket, or put the value that holds a colon, comma or bracket in quotes"
+	case strings.HasPrefix(text, "did not find expected node content"):
+		return "; close the bracket"
+	case strings.HasPrefix(text, "did not find expected key"), strings.HasPrefix(text, "did not find expected '-'"):
+		return "; is a line from here on indented too little or too far?"
+	case strings.HasPrefix(text, "could not find expected ':'"):
+		return "; a name is followed by a colon and a space"
+	case strings.HasPrefix(text, "found character that cannot start"):
+		return "; put the value in quotes"
+	case strings.HasPrefix(text, "found unexpected end of stream"):
+		return "; close the quotes"
+	}
+	return ""
 }
 
 // tabNear finds the tab that indents a line around the given one: the parser

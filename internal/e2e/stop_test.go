@@ -114,6 +114,9 @@ func TestStopUnderLoad(t *testing.T) {
 			if code != c.code {
 				t.Errorf("exit code %d, want %d; the log:\n%s", code, c.code, r.log)
 			}
+			if !r.log.has("a second signal ends them at once") {
+				t.Errorf("the log does not say what the broker waits for:\n%s", r.log)
+			}
 			if cut := crowd.cut.Load(); cut > 0 != c.cuts {
 				t.Errorf("%d connections were cut", cut)
 			}

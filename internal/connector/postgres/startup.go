@@ -25,6 +25,10 @@ const alpn = "postgresql"
 // length it would stand for 352 MiB.
 const tlsHandshake = 0x16
 
+// errNoTLS is about clients that leave once they are told: those with
+// sslmode=require, which name no reason but their own setting.
+var errNoTLS = errors.New("the client demands TLS, which this listener does not offer: set sslmode=disable or prefer at the client, or give the service a tls section")
+
 // greeting reads what a client says first.
 type greeting struct {
 	session *connector.Session
@@ -99,6 +103,9 @@ func (g *greeting) packet() ([]byte, error) {
 
 func (g *greeting) lost(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if g.askedSSL && !g.encrypted && g.in.Buffered() == 0 {
+			return database.Untold(connector.KindProtocol, errNoTLS)
+		}
 		return &connector.Failure{Kind: connector.KindClientGone, Err: errors.New("the client closed the connection before its startup packet was complete")}
 	}
 	if database.IsTimeout(err) {
@@ -172,7 +179,7 @@ func (g *greeting) directTLS() error {
 	if g.session.ClientTLS == nil {
 		// A handshake_failure alert is what a TLS client understands.
 		_, _ = g.session.Client.Write([]byte{21, 3, 1, 0, 2, 2, 40})
-		return database.Untold(connector.KindProtocol, errors.New("the client starts with TLS, which this listener does not offer; it should use sslmode=disable or prefer, or the service needs a tls section"))
+		return database.Untold(connector.KindProtocol, errNoTLS)
 	}
 	return g.upgrade(database.Replay(g.session.Client, g.in.Rest()), true)
 }

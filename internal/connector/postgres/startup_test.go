@@ -94,6 +94,20 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// A client with sslmode=require says nothing of it before it leaves, so that the
+// log is the only place where the reason can be found.
+func TestClientInsistsOnTLS(t *testing.T) {
+	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
+	conn := dial(t, f)
+	_, _ = conn.Write(request(codeSSL))
+	_, _ = io.ReadFull(conn, make([]byte, 1))
+	_ = conn.Close()
+	err := f.Result(0)
+	if kind := connector.KindOf(err); kind != connector.KindProtocol || !strings.Contains(err.Error(), "the client demands TLS, which this listener does not offer: set sslmode=disable or prefer") {
+		t.Errorf("kind %v: %v", kind, err)
+	}
+}
+
 func TestSlowClient(t *testing.T) {
 	f := newFront(t, Config{}, map[string]string{"host": "127.0.0.1"})
 	f.Handshake = 200 * time.Millisecond

@@ -12,7 +12,7 @@ import (
 
 // ErrNotSet is a variable that the broker's environment does not have. One
 // that is set to the empty string is a value.
-var ErrNotSet = errors.New("environment variable is not set; set it where the broker is started, and restart the broker")
+var ErrNotSet = errors.New("environment variable is not set; set it where secretless is started, and start it again")
 
 // Definition is the provider's entry in the table.
 func Definition() provider.Definition {

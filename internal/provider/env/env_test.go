@@ -41,7 +41,7 @@ func TestMissingNamesAll(t *testing.T) {
 	p := build(t, provider.Setup{Name: "env", Decode: func(any) error { return nil }}, map[string]string{"SET": ""})
 	_, err := p.Fetch(t.Context(), []string{"PG_PASSWORD", "PG_USER", "SET"})
 	want := "provider env: PG_PASSWORD, PG_USER: environment variable is not set; " +
-		"set it where the broker is started, and restart the broker"
+		"set it where secretless is started, and start it again"
 	if err == nil || err.Error() != want || !errors.Is(err, env.ErrNotSet) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
