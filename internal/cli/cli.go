@@ -115,6 +115,25 @@ func noCommand(root *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q%s", args[0], config.DidYouMean(args[0], known))
 }
 
+// helpCommand is cobra's, which shows the help of secretless for a command that
+// does not exist.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err == nil {
+				err = noCommand(cmd, rest)
+			}
+			if err != nil {
+				return err
+			}
+			return cmd.Help()
+		},
+	}
+}
+
 // Commands is the tree of commands, for what describes them.
 func Commands() *cobra.Command { return rootCommand(Env{}) }
 
@@ -128,13 +147,15 @@ in to the target for the program that connected, and then moves bytes. The
 program never holds the secret.`,
 		Example: `  secretless -f secretless.yml              run the broker
   secretless validate -f secretless.yml     check a configuration, start nothing
-  secretless summon -p env -f secrets.yml make   run a program with secrets, where it must have them
-  psql -h 127.0.0.1 -p 5432 orders          connect through it, without a password`,
+  psql -h 127.0.0.1 -p 5432 orders          connect through it, without a password
+  secretless doctor -f secretless.yml       try every credential and every target
+  secretless summon -p env make deploy      run a program that must have secrets itself`,
 		Args:          noCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          serve.RunE,
 	}
+	root.SetHelpCommand(helpCommand(root))
 	// `secretless -f FILE` is `secretless serve -f FILE`.
 	root.Flags().AddFlagSet(serve.Flags())
 	root.AddCommand(serve, validateCommand(env), convertCommand(env), schemaCommand(env),

@@ -16,7 +16,6 @@ import (
 
 	"secretless/internal/assemble"
 	"secretless/internal/broker"
-	"secretless/internal/config"
 	"secretless/internal/doctor"
 )
 
@@ -108,7 +107,7 @@ func named(services []*broker.Service, names []string) ([]*broker.Service, error
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("the configuration has no service %q%s", name, config.DidYouMean(name, known))
+			return nil, fmt.Errorf("the configuration has no service %q; it has %s", name, strings.Join(known, ", "))
 		}
 	}
 	return out, nil

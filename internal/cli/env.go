@@ -51,7 +51,7 @@ for users who cannot read the state directory, write them elsewhere with
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&shell, "shell", "", "sh, fish or powershell (default: by $SHELL)")
-	cmd.Flags().StringVar(&trust, "trust", "", "directory that `secretless ca export --dir` wrote, instead of one in the state directory")
+	cmd.Flags().StringVar(&trust, "trust", "", "`DIR` that secretless ca export --dir wrote, instead of one in the state directory")
 	rootsFlag(cmd, &roots)
 	return cmd
 }
@@ -67,7 +67,7 @@ func (p *plan) environment(env Env, names []string, trust, roots string) ([]conn
 		}
 		definition := assemble.Connectors()[s.Connector]
 		if definition.ClientEnv == nil {
-			return nil, usage(fmt.Errorf("service %q: clients of connector %s read no environment; they are told %s", name, s.Connector, s.Listen[0]))
+			return nil, usage(fmt.Errorf("service %q: clients of connector %s read no environment variable; point them to %s", name, s.Connector, s.Listen[0]))
 		}
 		vars, err := clientEnv(s, definition)
 		if err != nil {

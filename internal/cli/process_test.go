@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,7 +14,7 @@ import (
 // The admin socket answers while the broker starts. A reload at that time would
 // be overtaken by the configuration of the start.
 func TestNoReloadBeforeTheStart(t *testing.T) {
-	p := new(process)
+	p := &process{log: slog.New(slog.DiscardHandler)}
 	if err := p.reload(t.Context()); err == nil || !strings.Contains(err.Error(), "not ready") {
 		t.Errorf("got %v", err)
 	}

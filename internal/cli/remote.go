@@ -58,7 +58,7 @@ func usualClient(env Env, configuration string) (*admin.Client, error) {
 		}
 	}
 	if configuration != "" {
-		return nil, failed(fmt.Errorf("no broker is found: %s has no admin.socket, and there is no %s; add one, such as admin: {socket: unix:///run/user/1000/secretless.sock}, and restart the broker",
+		return nil, failed(fmt.Errorf("no broker is found: %s has no admin.socket, and there is no %s; start the broker or, if it runs, add one, such as admin: {socket: unix:///run/user/1000/secretless.sock}, and start it again",
 			configuration, strings.Join(places, " and no ")))
 	}
 	return nil, failed(fmt.Errorf("no broker is found: there is no %s; start one, or name its admin socket with --socket or its configuration with -f", strings.Join(places, " and no ")))

@@ -165,7 +165,7 @@ func (c *conversion) services(old v1File) []*yaml.Node {
 			}
 		}
 		if len(linked) == 0 && l.Name != "" {
-			c.errorf(l.node.pos, "listener %s has no handler", quote(l.Name))
+			c.errorf(l.node.pos, "listener %s has no handler; remove it", quote(l.Name))
 		}
 		if l.Protocol != "http" && len(linked) > 1 {
 			for _, h := range linked[1:] {

@@ -53,7 +53,7 @@ func TestConvertErrors(t *testing.T) {
 		service(listenHere):                "v1.yml: this is not format v1, which has listeners and handlers; there is nothing to convert",
 		"listeners: []\n":                  "v1.yml:1:1: handlers is missing",
 		"listeners: {a: b}\nhandlers: 5\n": "v1.yml:1:12: listeners must be a list, not a map\nv1.yml:2:11: handlers must be a list, not a number",
-		v1("address: a:1", "listener: b"):  "v1.yml:2:5: listener \"a\" has no handler\nv1.yml:4:5: handler \"a\" names the listener \"b\", which does not exist",
+		v1("address: a:1", "listener: b"):  "v1.yml:2:5: listener \"a\" has no handler; remove it\nv1.yml:4:5: handler \"a\" names the listener \"b\", which does not exist",
 		v1("address: a:1, socket: /b"):     "v1.yml:2:5: listener \"a\" has an address and a socket; keep one",
 		v1("x: y"):                         "v1.yml:2:5: listener \"a\" needs an address or a socket",
 		v1("address: a"):                   "v1.yml:2:5: listener \"a\": \"tcp://a\" lacks the port: write tcp://host:port",

@@ -174,10 +174,30 @@ func (d *decoder) unknownKeys(n *node, fields []field) {
 		case d.unknown != nil:
 			d.unknown(e)
 		default:
+			if sections := sectionsWith(e.key, fields); len(sections) > 0 {
+				d.errorf(e.pos, "unknown key %s; it belongs below %s", quote(e.key), strings.Join(sections, " or "))
+				continue
+			}
 			known := slices.Concat(namesOf(current(fields)), d.siblings)
 			d.errorf(e.pos, "unknown key %s%s", quote(e.key), didYouMeanKey(e.key, known))
 		}
 	}
+}
+
+// sectionsWith are the sections among fields that have the key: people forget
+// a section's name, or to indent what is in it.
+func sectionsWith(key string, fields []field) []string {
+	var found []string
+	for _, f := range current(fields) {
+		t := f.typ
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() == reflect.Struct && contains(namesOf(current(fieldsOf(t))), key) {
+			found = append(found, f.name)
+		}
+	}
+	return found
 }
 
 // didYouMeanKey suggests, or lists what there is when nothing is close.

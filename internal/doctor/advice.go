@@ -14,24 +14,24 @@ var (
 
 func typeName(v any) string { return fmt.Sprintf("%T", v) }
 
-// advice is what to do about a failure of a kind; the failure's own text says
-// what is particular about it.
-func advice(kind connector.Kind) string {
+// advice is what to do about a failure of a kind at a service of a connector;
+// the failure's own text says what is particular about it.
+func advice(kind connector.Kind, of string) string {
 	switch kind {
 	case connector.KindCredentials:
-		return "mend the provider or the id under get; the provider's page lists its errors"
+		return "see that the provider works and has what get names; its page under docs/providers lists its errors"
 	case connector.KindResolve:
 		return "correct host, or the name service of this machine"
 	case connector.KindConnect:
 		return "start the target, correct host and port, or let this machine through its firewall"
 	case connector.KindTLS:
-		return "make sslmode, sslrootcert and sslhost (for SSH hostKey) fit what the target shows, or mend its certificate"
+		return adviceTLS(of)
 	case connector.KindRejected:
 		return "correct the user name or the secret where the provider reads it, or at the target"
 	case connector.KindDenied:
 		return "correct user and secret, or give that user the right to log in from this machine, and to the database, at the target"
 	case connector.KindTarget:
-		return "mend what the target complains about; its own log says more"
+		return "correct what the target complains about; its own log says more"
 	case connector.KindTargetLost, connector.KindProtocol:
 		return "see that host and port lead to the right kind of server, and look into its log"
 	case connector.KindTimeout:
@@ -42,6 +42,16 @@ func advice(kind connector.Kind) string {
 		return "run the command again"
 	}
 	return "this is a fault of the broker: report it with the log"
+}
+
+func adviceTLS(of string) string {
+	switch of {
+	case "pg", "mysql", "mssql":
+		return "make sslmode, sslrootcert and sslhost fit what the target shows, or give it another certificate"
+	case "ssh":
+		return "make hostKey fit what the target shows, once you know that it is the right one"
+	}
+	return "give the target another certificate, or name its CA in SECRETLESS_HTTP_CA_BUNDLE"
 }
 
 func adviceUnverified(kind string) string {

@@ -159,7 +159,7 @@ func (e *examination) Accepted(set *secret.Set)      { e.service.Credentials.Acc
 func (e *examination) fail(err error) {
 	kind := connector.KindOf(err)
 	e.result.Status, e.result.Kind = Failed, kind.String()
-	e.result.Problem, e.result.Advice = err.Error(), advice(kind)
+	e.result.Problem, e.result.Advice = err.Error(), advice(kind, e.service.Kind)
 }
 
 func milliseconds(d time.Duration) float64 {

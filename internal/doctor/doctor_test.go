@@ -181,6 +181,9 @@ func TestAdvice(t *testing.T) {
 		services = append(services, service(t, k.String(), works(connector.Report{}, &connector.Failure{Kind: k, Err: errors.New("x")}), answers(0, 0)))
 	}
 	for _, r := range examine(t.Context(), 4, services...) {
+		if strings.Contains(r.Advice, "sslmode") {
+			t.Errorf("%s: the advice is about a database: %s", r.Kind, r.Advice)
+		}
 		if r.Kind != r.Service || r.Advice == "" || (r.Kind == "internal") != strings.Contains(r.Advice, "fault of the broker") &&
 			r.Kind != "limit" {
 			t.Errorf("%+v", r)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"secretless/internal/secret"
 )
@@ -123,7 +124,7 @@ func tlsReason(err error) string {
 		return brief(host.Error()) + "; set sslhost to a name in the certificate, or sslmode to verify-ca"
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		return "certificate has expired or is not yet valid; renew it, or check the clock"
+		return validity(invalid.Cert, time.Now())
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "certificate not accepted: " + brief(fmt.Sprint(errors.Unwrap(err)))
@@ -138,6 +139,18 @@ func tlsReason(err error) string {
 		return "the target closed the connection during the handshake; its log may say why"
 	}
 	return reason(err)
+}
+
+// validity says which end of a certificate's time was missed.
+func validity(c *x509.Certificate, now time.Time) string {
+	if c != nil && now.Before(c.NotBefore) {
+		return "certificate is not valid before " + c.NotBefore.UTC().Format(time.DateTime) + " UTC; check the clock of the broker's machine"
+	}
+	text := "certificate has expired"
+	if c != nil {
+		text += " on " + c.NotAfter.UTC().Format(time.DateOnly)
+	}
+	return text + "; renew it, or check the clock of the broker's machine"
 }
 
 // brief bounds a text that quotes a certificate: whoever answers for the

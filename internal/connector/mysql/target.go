@@ -17,7 +17,11 @@ func (l *login) open(ctx context.Context) error {
 	_, err := database.Within(ctx, l.session, func(ctx context.Context) (net.Conn, error) {
 		defer target.Watch(ctx, l.conn)()
 		if err := l.readGreeting(); err != nil {
-			return nil, l.failed(ctx, "reading the greeting", err)
+			what := "reading the greeting"
+			if database.IsTimeout(err) { // other servers wait for the client to begin
+				what = "waiting for the greeting with which a MySQL server begins"
+			}
+			return nil, l.failed(ctx, what, err)
 		}
 		return l.conn, nil
 	})

@@ -5,6 +5,7 @@ package file
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 
@@ -115,7 +116,25 @@ func (f files) fail(path string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok { // it repeats the path
 		err = e.Err
 	}
+	if advice := f.advice(path, err); advice != "" {
+		err = fmt.Errorf("%w; %s", err, advice)
+	}
 	return &provider.Error{Provider: f.instance, Ref: path, Err: err}
+}
+
+// advice is what the system's own words leave out.
+func (f files) advice(path string, err error) string {
+	switch missing := errors.Is(err, fs.ErrNotExist); {
+	case errors.Is(err, fs.ErrPermission):
+		return "let the broker's user read it, and pass the directories above it"
+	case missing && f.inDir != "":
+		return "the unit passes no credential of this name"
+	case missing && !filepath.IsAbs(path):
+		return "the path is relative, and starts at the broker's working directory"
+	case missing:
+		return "correct the path"
+	}
+	return ""
 }
 
 func wipe(out map[string]provider.Lease) {

@@ -39,7 +39,7 @@ func TestUnreadable(t *testing.T) {
 		t.Skip("root reads everything")
 	}
 	_, err := fetch(t, false, path)
-	if want := "provider file: " + path + ": permission denied"; err == nil || err.Error() != want {
+	if want := "provider file: " + path + ": permission denied; let the broker's user read it, and pass the directories above it"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -180,9 +180,18 @@ func (s *session) failed(ctx context.Context, h *held, err error) {
 		s.log.Warn("cannot renew the token", "error", err, "end", h.life.end())
 		s.later(h, 0)
 	default:
-		s.log.Warn("cannot renew the token yet", "error", err, "end", h.life.end())
+		s.postponed(h, err)
 		s.retry(h)
 	}
+}
+
+// postponed: a token whose life nobody has told yet has no end to be logged.
+func (s *session) postponed(h *held, err error) {
+	if !h.known {
+		s.log.Warn("cannot ask how long the token is good yet", "error", err)
+		return
+	}
+	s.log.Warn("cannot renew the token yet", "error", err, "end", h.life.end())
 }
 
 func (s *session) retry(h *held) {

@@ -139,6 +139,23 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A token of which nothing is known yet, since nobody answers, has no end.
+func TestNoEndOfUnknownToken(t *testing.T) {
+	t.Parallel()
+	s := open(t, tokenConfig("http://127.0.0.1:1", "t"))
+	s.wantError("kv/app#value", true, "cannot reach the server")
+	deadline := time.Now().Add(10 * time.Second)
+	for !strings.Contains(s.log.String(), "cannot ask how long the token is good yet") {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log:\n%s", s.log)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if strings.Contains(s.log.String(), "0001-01-01") {
+		t.Errorf("the log:\n%s", s.log)
+	}
+}
+
 // A server that is down, comes back, is sealed and unsealed.
 func TestRestart(t *testing.T) {
 	t.Parallel()
