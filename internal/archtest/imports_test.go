@@ -40,7 +40,7 @@ var rules = []rule{
 	{"internal/config", []string{"internal/secret"}, "configuration is plain data: assemble turns it into services"},
 	{
 		"internal/broker",
-		[]string{"internal/connector", "internal/peer", "internal/relay", "internal/audit", "internal/secret", "internal/sockio", "internal/stage", "internal/histogram"},
+		[]string{"internal/connector", "internal/peer", "internal/relay", "internal/audit", "internal/secret", "internal/slab", "internal/sockio", "internal/stage", "internal/histogram"},
 		"the broker runs services and knows no protocol, provider or file format",
 	},
 	{
@@ -98,7 +98,7 @@ var rules = []rule{
 	},
 	{
 		"internal/connector/*",
-		[]string{"internal/connector", "internal/connector/database", "internal/fips", "internal/secret", "internal/sockio", "internal/stage", "internal/target", "internal/relay", "internal/wire/*", "own"},
+		[]string{"internal/connector", "internal/connector/database", "internal/fips", "internal/secret", "internal/slab", "internal/sockio", "internal/stage", "internal/target", "internal/relay", "internal/wire/*", "own"},
 		"a connector depends on the contract and its codec alone: never on another connector, a provider, config or broker",
 	},
 	{"internal/provider", []string{"internal/secret", "internal/stage", "internal/histogram"}, "it is the contract and the resolver, not a source"},
@@ -121,6 +121,7 @@ var rules = []rule{
 	{"internal/kubeapi", []string{"internal/secret"}, "it asks an API server and knows neither providers nor configurations"},
 	{"internal/sdnotify", nil, leaf},
 	{"internal/secret", nil, leaf},
+	{"internal/slab", nil, leaf},
 	{"internal/sockio", nil, leaf},
 	{"internal/stage", nil, leaf},
 	{"internal/histogram", nil, leaf},
@@ -129,7 +130,7 @@ var rules = []rule{
 	{"internal/peer", nil, leaf},
 	{"internal/place", nil, leaf},
 	{"internal/plainjson", nil, leaf},
-	{"internal/relay", []string{"internal/sockio"}, "it moves bytes and knows nothing of what they mean"},
+	{"internal/relay", []string{"internal/slab", "internal/sockio"}, "it moves bytes and knows nothing of what they mean"},
 	{"internal/keyfile", nil, leaf},
 	{"internal/localca", []string{"internal/fips", "internal/keyfile"}, "it makes certificates and knows nothing of who asks for them"},
 	{"internal/wire/*", []string{"internal/wire/readahead"}, "a codec turns bytes into messages and knows nothing else"},

@@ -151,7 +151,7 @@ func TestHandoffAfterTheEndOfTheContext(t *testing.T) {
 	var closed atomic.Int64
 	b.mustApply(t, with(service("svc", connectorFunc(func(ctx context.Context, s *connector.Session) error {
 		<-ctx.Done()
-		return s.Relay(connector.Handoff{Target: near, Closed: func() { closed.Add(1) }})
+		return s.Relay(connector.Handoff{Target: near, Closer: closerFunc(func() { closed.Add(1) })})
 	})), func(s *Service) { s.Limits.HandshakeTimeout = 20 * time.Millisecond }))
 	dial(t, "tcp", b.address(t, "svc")).expectEnd()
 	_ = far.SetReadDeadline(time.Now().Add(5 * time.Second))

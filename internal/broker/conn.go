@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -25,11 +27,12 @@ type conn struct {
 
 	// Guards what follows. The three are written once, by the goroutine that
 	// attends to the connection, which reads them without it.
-	mu     sync.Mutex
-	id     uint64
-	remote string
-	local  string // the client's other end, where the listener has many
-	peer   peer.Identity
+	mu    sync.Mutex
+	id    uint64
+	from  netip.AddrPort // the client's end; invalid for a unix socket
+	name  string         // the client's end of a unix socket
+	local string         // the client's other end, where the listener has many
+	peer  peer.Identity
 
 	client    net.Conn // nil once the relay owns it
 	handshake *handshake
@@ -37,6 +40,29 @@ type conn struct {
 	handle    relay.Handle
 	served    moved // before the relay
 	stopped   error
+
+	// Set when the relay owns it, for its end.
+	broker *Broker
+	closer io.Closer // of the connector's
+}
+
+// came notes where the client is. It keeps no text, which would be one more
+// allocation that lives as long as the connection.
+func (c *conn) came(from net.Addr) {
+	if a, ok := from.(*net.TCPAddr); ok {
+		at := a.AddrPort()
+		c.from = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+		return
+	}
+	c.name = from.String()
+}
+
+// remote is the client's end as text.
+func (c *conn) remote() string {
+	if c.from.IsValid() {
+		return c.from.String()
+	}
+	return c.name
 }
 
 // moved counts bytes as a relay does.
@@ -51,7 +77,8 @@ func (b *Broker) accepted(e *endpoint, nc net.Conn) {
 		return
 	}
 	c.mu.Lock()
-	c.id, c.remote = b.lastID.Add(1), nc.RemoteAddr().String()
+	c.id = b.lastID.Add(1)
+	c.came(nc.RemoteAddr())
 	if b.identify && e.wildcard {
 		c.local = nc.LocalAddr().String()
 	}
@@ -113,7 +140,7 @@ func (b *Broker) attend(c *conn, v verdict, slot func()) {
 	}
 	if pair != nil {
 		_ = pair.Target.Close()
-		c.gen.contain(pair.Closed)
+		c.gen.closeOf(pair.Closer)
 		if out.err == nil {
 			out.err = cause
 		}
@@ -154,10 +181,11 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 	c := h.conn
 	// A deadline left over from the handshake would end an idle pair later.
 	_ = pair.Target.SetDeadline(time.Time{})
-	closed, passed := pair.Closed, h.passed()
+	passed := h.passed()
 	c.mu.Lock()
 	c.client, c.served = nil, moved{passed.ToTarget, passed.ToClient}
 	c.mu.Unlock()
+	c.broker, c.closer = b, pair.Closer
 	if !h.wasEstablished() {
 		c.establish()
 	}
@@ -165,11 +193,7 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 		Client: client, Target: pair.Target,
 		FromClient: pair.FromClient, FromTarget: pair.FromTarget,
 		IdleTimeout: c.gen.svc.Limits.IdleTimeout,
-		Done: func(r relay.Result) {
-			c.gen.contain(closed)
-			r.ToTarget, r.ToClient = r.ToTarget+c.served.toTarget, r.ToClient+c.served.toClient
-			b.finish(c, outcome{typ: audit.Closed, err: r.Err}.relayed(), r)
-		},
+		Owner:       c,
 	})
 	c.mu.Lock()
 	c.handle, c.handshake = handle, nil
@@ -180,9 +204,25 @@ func (b *Broker) start(h *handshake, client net.Conn, pair *connector.Handoff) {
 	}
 }
 
+// Done implements relay.Owner.
+func (c *conn) Done(r relay.Result) {
+	c.gen.closeOf(c.closer)
+	r.ToTarget, r.ToClient = r.ToTarget+c.served.toTarget, r.ToClient+c.served.toClient
+	c.broker.finish(c, outcome{typ: audit.Closed, err: r.Err}.relayed(), r)
+}
+
 func (c *conn) establish() {
 	c.gen.counters.established.Add(1)
 	c.gen.counters.measures.handshakes.Observe(time.Since(c.since))
+}
+
+// vacate lets go of all that c had: others that were made together with it may
+// live for long.
+func (c *conn) vacate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.client, c.handshake, c.cancel, c.handle = nil, nil, nil, nil
+	c.broker, c.closer = nil, nil
 }
 
 // stop ends c, whatever it is doing, with cause.

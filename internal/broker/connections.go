@@ -117,10 +117,9 @@ func (b *Broker) describe(conns []*conn) []ConnectionStatus {
 // find asks who has c's client socket, which is open as long as c is.
 func (c *conn) find() peer.Identity {
 	c.mu.Lock()
-	from, to := c.remote, cmp.Or(c.local, c.endpoint.address)
+	client, to := c.from, cmp.Or(c.local, c.endpoint.address)
 	c.mu.Unlock()
-	client, err := netip.ParseAddrPort(from)
-	if err != nil {
+	if !client.IsValid() {
 		return peer.Identity{} // a unix socket, or one that has just been accepted
 	}
 	server, err := netip.ParseAddrPort(to)
@@ -140,7 +139,7 @@ func (c *conn) status() (ConnectionStatus, relay.Handle) {
 	defer c.mu.Unlock()
 	s := ConnectionStatus{
 		ID: c.id, Service: c.gen.svc.Name, Connector: c.gen.svc.Kind, State: StateHandshake, Draining: draining,
-		Listener: c.endpoint.address, Remote: c.remote, Peer: c.peer, Since: c.since, Idle: -1,
+		Listener: c.endpoint.address, Remote: c.remote(), Peer: c.peer, Since: c.since, Idle: -1,
 	}
 	switch {
 	case c.handle != nil:

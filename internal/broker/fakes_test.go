@@ -128,7 +128,7 @@ func (r *copyRelay) Start(p relay.Pair) relay.Handle {
 		_, _ = io.Copy(p.Target, p.Client)
 		closeBoth()
 		out.Wait()
-		p.Done(relay.Result{})
+		p.Owner.Done(relay.Result{})
 	})
 	return stopFunc(closeBoth)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/relay"
+	"secretless/internal/slab"
 )
 
 // generation is one applied Service with its connections. A changed service
@@ -22,6 +24,7 @@ type generation struct {
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
+	made     slab.Slab[conn]
 	limited  int           // of conns, those that count against Limits.Connections
 	draining bool          // no connection will be added
 	empty    chan struct{} // closed when draining and the last one ended
@@ -46,7 +49,8 @@ const (
 // admit counts nc. Called with the endpoint locked.
 func (g *generation) admit(e *endpoint, nc net.Conn) (*conn, verdict) {
 	g.counters.accepted.Add(1)
-	c := &conn{gen: g, endpoint: e, client: nc, since: time.Now()}
+	c := g.made.New()
+	c.gen, c.endpoint, c.client, c.since = g, e, nc, time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := serve
@@ -108,6 +112,14 @@ func closeService(svc *Service, log *slog.Logger) {
 	contain(log, svc.Close)
 	if c, ok := svc.Connector.(connector.Closer); ok {
 		contain(log, c.Close)
+	}
+}
+
+// closeOf closes what a connector holds for a connection, if it holds anything.
+// Nobody could be told of an error.
+func (g *generation) closeOf(c io.Closer) {
+	if c != nil {
+		g.contain(func() { _ = c.Close() })
 	}
 }
 

@@ -96,12 +96,13 @@ func (b *Broker) finish(c *conn, o outcome, r relay.Result) {
 	c.endSpan(o, r)
 	c.logEnd(o, r, e.Duration)
 	c.gen.leave(c, o, r)
+	c.vacate()
 }
 
 func (c *conn) event(typ audit.Type) audit.Event {
 	e := audit.Event{
 		Time: time.Now(), Type: typ, Service: c.gen.svc.Name, Connector: c.gen.svc.Kind,
-		Connection: c.id, Listener: c.endpoint.address, Remote: c.remote, Peer: c.peer,
+		Connection: c.id, Listener: c.endpoint.address, Remote: c.remote(), Peer: c.peer,
 	}
 	if e.Remote == unnamed {
 		e.Remote = ""
@@ -126,7 +127,7 @@ func (c *conn) logEnd(o outcome, r relay.Result, took time.Duration) {
 	if !c.gen.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.Uint64("connection", c.id), slog.String("remote", c.remote), slog.String("duration", took.String())}
+	attrs := []slog.Attr{slog.Uint64("connection", c.id), slog.String("remote", c.remote()), slog.String("duration", took.String())}
 	if c.peer.Known {
 		attrs = append(attrs, slog.Any("peer", c.peer))
 	}

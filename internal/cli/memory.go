@@ -15,8 +15,8 @@ import (
 const gcPercent = 15
 
 const (
-	// trimEvery is how often the process looks whether a burst of logins has
-	// ended; trimAfter is how many logins make a burst.
+	// trimEvery is how often the process looks whether a burst has ended;
+	// trimAfter is how many connections that come or go make one.
 	trimEvery = 2 * time.Second
 	trimAfter = 64
 )
@@ -30,37 +30,39 @@ func tuneMemory(env Env) *pacer {
 	return &pacer{percent: gcPercent}
 }
 
-// trimmer gives back to the system what a burst of logins has left behind:
+// trimmer gives back to the system what a burst has left behind: of logins
 // buffers, stacks and parsed certificates that the connections do not need any
-// more. The runtime would do so too, but minutes later.
+// more, and the connections themselves when they have ended. The runtime would
+// do so too, but minutes later.
 type trimmer struct {
-	seen    uint64 // connections accepted at the last look
-	trimmed uint64 // connections accepted when memory was last given back
+	seen    uint64 // connections that had come and gone at the last look
+	trimmed uint64 // the same when memory was last given back
 }
 
 // look is called every trimEvery.
 func (t *trimmer) look(services []broker.ServiceStatus) {
-	var accepted uint64
+	var turnover uint64
 	for _, s := range services {
-		accepted += s.Accepted
+		turnover += 2*s.Accepted - uint64(s.Active)
 	}
-	if t.due(accepted) {
+	if t.due(turnover) {
 		runtime.GC() // pools are emptied by the second collection that finds them unused
 		debug.FreeOSMemory()
 	}
 }
 
-// due says whether a burst has ended since the last look.
-func (t *trimmer) due(accepted uint64) bool {
-	quiet := accepted == t.seen
-	t.seen = accepted
+// due says whether a burst has ended since the last look. turnover counts each
+// connection when it comes and when it goes.
+func (t *trimmer) due(turnover uint64) bool {
+	quiet := turnover == t.seen
+	t.seen = turnover
 	// A reload that removes a service takes its count away.
-	if accepted < t.trimmed {
-		t.trimmed = accepted
+	if turnover < t.trimmed {
+		t.trimmed = turnover
 	}
-	if !quiet || accepted-t.trimmed < trimAfter {
+	if !quiet || turnover-t.trimmed < trimAfter {
 		return false
 	}
-	t.trimmed = accepted
+	t.trimmed = turnover
 	return true
 }

@@ -1,11 +1,15 @@
 package cli
 
-import "testing"
+import (
+	"testing"
+
+	"secretless/internal/broker"
+)
 
 func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 	var tr trimmer
 	for i, look := range []struct {
-		accepted uint64
+		turnover uint64
 		due      bool
 	}{
 		{0, false},
@@ -24,8 +28,24 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 		{90, false},
 		{90, true},
 	} {
-		if due := tr.due(look.accepted); due != look.due {
-			t.Errorf("look %d, %d accepted: %v, want %v", i, look.accepted, due, look.due)
+		if due := tr.due(look.turnover); due != look.due {
+			t.Errorf("look %d, %d came and went: %v, want %v", i, look.turnover, due, look.due)
 		}
+	}
+}
+
+// The end of many connections is a burst as their beginning is.
+func TestMemoryIsGivenBackWhenConnectionsHaveGone(t *testing.T) {
+	var tr trimmer
+	held := func(accepted uint64, active int64) {
+		tr.look([]broker.ServiceStatus{{Accepted: accepted, Active: active}})
+	}
+	held(500, 500)
+	held(500, 500)
+	begun := tr.trimmed
+	held(500, 0)
+	held(500, 0)
+	if begun != 500 || tr.trimmed != 1000 {
+		t.Errorf("given back at %d and at %d, want 500 and 1000", begun, tr.trimmed)
 	}
 }

@@ -7,6 +7,7 @@ package connector
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -129,8 +130,8 @@ type Handoff struct {
 	// FromClient and FromTarget were read ahead by the codec and are
 	// delivered (to Target and to Client) before anything else.
 	FromClient, FromTarget []byte
-	// Closed, if not nil, is called once after both sides are closed.
-	Closed func()
+	// Closer, if not nil, is closed once after both sides are.
+	Closer io.Closer
 }
 
 // Relay hands the pair over; it is the last thing a ServeConn does. The relay

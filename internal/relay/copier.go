@@ -30,7 +30,7 @@ type copier struct {
 	last  atomic.Uint32   // tick of the last byte moved
 	left  atomic.Int32    // directions still running
 	moved [2]atomic.Int64 // written by the direction's own goroutine
-	done  func(Result)
+	owner Owner
 
 	mu     sync.Mutex
 	err    error // why the pair ends, if not in order
@@ -183,7 +183,7 @@ func (c *copier) finish() {
 		}
 	}
 	c.set.remove(c)
-	c.set.ledger.settle(c.done, Result{ToTarget: c.moved[Client].Load(), ToClient: c.moved[Target].Load(), Err: err})
+	c.set.ledger.settle(c.owner, Result{ToTarget: c.moved[Client].Load(), ToClient: c.moved[Target].Load(), Err: err})
 }
 
 // transport is the connection below all layers: TLS, or TLS and a framing below

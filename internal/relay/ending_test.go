@@ -211,7 +211,7 @@ func TestConnWithoutHalfClose(t *testing.T) {
 	client, near := net.Pipe()
 	target, far := connect(t, "tcp")
 	result := make(chan Result, 1)
-	r.Start(Pair{Client: near, Target: far, Done: func(r Result) { result <- r }})
+	r.Start(Pair{Client: near, Target: far, Owner: ownerFunc(func(r Result) { result <- r })})
 	write(t, client, "hello")
 	expect(t, target, "hello")
 	closeWrite(t, target)
@@ -257,7 +257,7 @@ func TestCloseEndsHundredsOfPairs(t *testing.T) {
 func TestSlowDone(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r Relay) {
 		release := make(chan struct{})
-		slow := join(t, r, "tcp", "tcp", func(p *Pair) { p.Done = func(Result) { <-release } })
+		slow := join(t, r, "tcp", "tcp", func(p *Pair) { p.Owner = ownerFunc(func(Result) { <-release }) })
 		slow.handle.Stop(errCause)
 		c := join(t, r, "tcp", "tcp", nil)
 		for range 20 {

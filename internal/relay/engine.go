@@ -42,7 +42,7 @@ func (e *engine) Start(p Pair) Handle {
 	if !e.ledger.open() {
 		p.Client.Close()
 		p.Target.Close()
-		e.ledger.settle(p.Done, Result{Err: ErrStopped})
+		e.ledger.settle(p.Owner, Result{Err: ErrStopped})
 		return ended{}
 	}
 	if h := e.loops.start(p); h != nil {

@@ -37,7 +37,7 @@ func (cs *copiers) start(p Pair) Handle {
 		io:    [2]io.ReadWriter{sockio.Of(p.Client), sockio.Of(p.Target)},
 		ahead: [2][]byte{p.FromClient, p.FromTarget},
 		idle:  idleTicks(p.IdleTimeout),
-		done:  p.Done,
+		owner: p.Owner,
 	}
 	c.left.Store(2)
 	c.last.Store(cs.now.Load())

@@ -29,6 +29,11 @@ var engines = []struct {
 	{"goroutines", func(testing.TB) Relay { return newEngine() }},
 }
 
+// ownerFunc is an owner that is a function.
+type ownerFunc func(Result)
+
+func (f ownerFunc) Done(r Result) { f(r) }
+
 func newDefault(t testing.TB) Relay {
 	t.Helper()
 	r, err := New(Options{})
@@ -149,7 +154,7 @@ func join(t testing.TB, r Relay, clientKind, targetKind string, change func(*Pai
 	var p Pair
 	c.client, p.Client = connect(t, clientKind)
 	c.target, p.Target = connect(t, targetKind)
-	p.Done = func(r Result) { c.result <- r }
+	p.Owner = ownerFunc(func(r Result) { c.result <- r })
 	if change != nil {
 		change(&p)
 	}

@@ -15,7 +15,7 @@ type ledger struct {
 }
 
 type ending struct {
-	done   func(Result)
+	owner  Owner
 	result Result
 }
 
@@ -35,11 +35,11 @@ func (l *ledger) open() bool {
 	return !l.closed
 }
 
-// settle has done called and uncounts its pair. It does not block.
-func (l *ledger) settle(done func(Result), r Result) {
+// settle has owner told and uncounts its pair. It does not block.
+func (l *ledger) settle(owner Owner, r Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.endings = append(l.endings, ending{done, r})
+	l.endings = append(l.endings, ending{owner, r})
 	if !l.busy {
 		l.busy = true
 		go l.work()
@@ -56,8 +56,8 @@ func (l *ledger) work() {
 		l.endings = nil
 		l.mu.Unlock()
 		for _, e := range batch {
-			if e.done != nil {
-				e.done(e.result)
+			if e.owner != nil {
+				e.owner.Done(e.result)
 			}
 		}
 		l.mu.Lock()

@@ -222,7 +222,7 @@ func (l *loop) begin(p *pair) {
 		return
 	}
 	p.abandon()
-	p.done, p.given = p.given.Done, nil
+	p.owner, p.given = p.given.Owner, nil
 	p.last = l.now
 	if p.idle > 0 {
 		l.timed++

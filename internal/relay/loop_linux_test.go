@@ -99,7 +99,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	defer r.Close()
 	prepare := func() (*relayed, Pair) {
 		c := &relayed{result: make(chan Result, 1)}
-		p := Pair{Done: func(r Result) { c.result <- r }}
+		p := Pair{Owner: ownerFunc(func(r Result) { c.result <- r })}
 		c.client, p.Client = connect(t, "tcp")
 		c.target, p.Target = connect(t, "tcp")
 		return c, p
@@ -290,7 +290,7 @@ func TestCloseRace(t *testing.T) {
 			var p Pair
 			c.client, p.Client = connect(t, "tcp")
 			c.target, p.Target = connect(t, "unix")
-			p.Done = func(r Result) { c.result <- r }
+			p.Owner = ownerFunc(func(r Result) { c.result <- r })
 			wg.Go(func() { r.Start(p).Stop(errCause) })
 		}
 		wg.Go(func() { r.Close() })
@@ -333,7 +333,7 @@ func TestIdleCost(t *testing.T) {
 			fd, near[i] = socketPair(t)
 			far = append(far, fd)
 		}
-		r.Start(Pair{Client: near[0], Target: near[1], Done: func(r Result) { done <- r }})
+		r.Start(Pair{Client: near[0], Target: near[1], Owner: ownerFunc(func(r Result) { done <- r })})
 	}
 	soon(t, "the originals are closed", func() bool { return descriptors(t) == fds+4*pairs })
 	one := make([]byte, 1)

@@ -6,11 +6,14 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"secretless/internal/slab"
 )
 
 // loops are the event loops of a relay.
 type loops struct {
-	all []*loop
+	all  []*loop
+	made slab.Slab[pair]
 }
 
 // startLoops starts n loops, or none: it fails where a descriptor is lacking.
@@ -46,7 +49,7 @@ func (ls *loops) start(given Pair) Handle {
 	if ls == nil {
 		return nil
 	}
-	p := adopt(given)
+	p := ls.adopt(given)
 	if p == nil {
 		return nil
 	}
@@ -63,8 +66,9 @@ func (ls *loops) start(given Pair) Handle {
 
 // adopt duplicates the descriptors of both sides. The originals are closed
 // by the loop, once it is certain that it can watch the duplicates.
-func adopt(given Pair) *pair {
-	p := &pair{idle: idleTicks(given.IdleTimeout), given: &given}
+func (ls *loops) adopt(given Pair) *pair {
+	p := ls.made.New()
+	p.idle, p.given = idleTicks(given.IdleTimeout), &given
 	conns := [2]net.Conn{given.Client, given.Target}
 	for s, c := range conns {
 		tcp, ok := plainStream(c)

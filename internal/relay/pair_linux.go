@@ -16,7 +16,7 @@ type pair struct {
 	loop  *loop
 	sides [2]side
 	flows [2]flow // flows[s] reads from side s and writes to the other
-	done  func(Result)
+	owner Owner
 	given *Pair // until the pair has begun
 
 	// elsewhere carries the pair if the loop could not.
@@ -94,7 +94,7 @@ func (p *pair) refuse() {
 	p.abandon()
 	p.closeSockets()
 	p.loop.count.Add(-1)
-	p.loop.ledger.settle(p.given.Done, Result{Err: ErrStopped})
+	p.loop.ledger.settle(p.given.Owner, Result{Err: ErrStopped})
 }
 
 // release closes the loop's descriptors. They are taken out of the epoll set
@@ -201,10 +201,10 @@ func (p *pair) end(cause error) {
 		l.timed--
 	}
 	l.count.Add(-1)
-	l.ledger.settle(p.done, Result{
+	l.ledger.settle(p.owner, Result{
 		ToTarget: p.flows[Client].moved, ToClient: p.flows[Target].moved, Err: cause,
 	})
-	p.done = nil
+	p.owner = nil
 }
 
 // owed tells whether side s misses bytes that the other side sent: some are

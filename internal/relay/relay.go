@@ -35,9 +35,16 @@ type Pair struct {
 	// IdleTimeout ends a pair on which no byte moved in either direction for
 	// that long; zero means never. Precise to about a second.
 	IdleTimeout time.Duration
+	// Owner, if not nil, is told how it ended. It is no function, because an
+	// idle pair would keep one of its own in memory for that.
+	Owner Owner
+}
+
+// Owner is who gave a pair to the relay.
+type Owner interface {
 	// Done is called once, after both connections are closed, from a
 	// goroutine of the relay's that it must not hold up.
-	Done func(Result)
+	Done(Result)
 }
 
 // Handle is a running pair.

@@ -164,7 +164,7 @@ func TestReadAheadComesFirst(t *testing.T) {
 func TestEndedBeforeStart(t *testing.T) {
 	eachMix(t, func(t *testing.T, r Relay, client, target string) {
 		c := &relayed{result: make(chan Result, 1)}
-		p := Pair{Done: func(r Result) { c.result <- r }}
+		p := Pair{Owner: ownerFunc(func(r Result) { c.result <- r })}
 		c.client, p.Client = connect(t, client)
 		c.target, p.Target = connect(t, target)
 		write(t, c.client, "goodbye")

@@ -171,7 +171,7 @@ func relayPair(ctx context.Context, client net.Conn, h *connector.Handoff) {
 	both.Go(func() { pump(h.Target, client, h.FromClient) })
 	pump(client, h.Target, h.FromTarget)
 	both.Wait()
-	if h.Closed != nil {
-		h.Closed()
+	if h.Closer != nil {
+		_ = h.Closer.Close()
 	}
 }

@@ -1,18 +1,22 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"net"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/secret"
+	"secretless/internal/slab"
 	"secretless/internal/target"
 )
 
@@ -26,46 +30,106 @@ const cancelTimeout = 10 * time.Second
 // sessions knows which target each running session talks to: a host name may
 // stand for several servers, and only one of them knows the cancel key.
 type sessions struct {
+	made slab.Slab[session]
+
 	mu    sync.Mutex
-	plans map[string]*plan
+	count int
+	last  map[beginning]*session
 }
 
-func newSessions() *sessions { return &sessions{plans: map[string]*plan{}} }
+// session is what is remembered of one; its Close forgets it.
+type session struct {
+	table *sessions
+	next  *session // of another target, with the same beginning
+	// plan is shared by all sessions of a target.
+	plan unique.Handle[plan]
+	beginning
+	// short has the key where it fits, which is the rule, else long has it.
+	short [shortCancelKey]byte
+	size  int // zero when forgotten
+	long  []byte
+}
 
-// add remembers a session, if there is room, until forget is called.
-func (t *sessions) add(key pgproto3.BackendKeyData, p plan) (forget func()) {
+// shortCancelKey is the length of PostgreSQL 18's keys; earlier ones have four
+// bytes.
+const shortCancelKey = 32
+
+// beginning is what sessions are found by.
+type beginning struct {
+	process uint32
+	first   [4]byte // of the key
+}
+
+func beginningOf(process uint32, key []byte) beginning {
+	b := beginning{process: process}
+	copy(b.first[:], key)
+	return b
+}
+
+func newSessions() *sessions { return &sessions{last: map[beginning]*session{}} }
+
+// add remembers a session until what it returns is closed. It returns nil where
+// there is no room, or no key.
+func (t *sessions) add(key pgproto3.BackendKeyData, p plan) io.Closer {
 	if len(key.SecretKey) == 0 || len(key.SecretKey) > maxCancelKey {
-		return func() {}
+		return nil
 	}
-	name := cancelName(key.ProcessID, key.SecretKey)
-	own := &p
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.plans) >= maxCancelKeys {
-		return func() {}
+	if t.count >= maxCancelKeys {
+		return nil
 	}
-	t.plans[name] = own
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.plans[name] == own { // two targets may have given the same key
-			delete(t.plans, name)
+	s := t.made.New()
+	s.table, s.plan, s.beginning, s.size = t, unique.Make(p), beginningOf(key.ProcessID, key.SecretKey), len(key.SecretKey)
+	if copy(s.short[:], key.SecretKey) < s.size {
+		s.long = bytes.Clone(key.SecretKey)
+	}
+	s.next = t.last[s.beginning]
+	t.last[s.beginning] = s
+	t.count++
+	return s
+}
+
+// Close implements io.Closer.
+func (s *session) Close() error {
+	t := s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.size == 0 {
+		return nil
+	}
+	if before := t.last[s.beginning]; before != s {
+		for before.next != s {
+			before = before.next
 		}
+		before.next = s.next
+	} else if s.next != nil {
+		t.last[s.beginning] = s.next
+	} else {
+		delete(t.last, s.beginning)
 	}
+	t.count--
+	*s = session{table: t}
+	return nil
+}
+
+// key must not be kept.
+func (s *session) key() []byte {
+	if s.long != nil {
+		return s.long
+	}
+	return s.short[:s.size]
 }
 
 func (t *sessions) find(r *pgproto3.CancelRequest) (plan, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p, ok := t.plans[cancelName(r.ProcessID, r.SecretKey)]
-	if !ok {
-		return plan{}, false
+	for s := t.last[beginningOf(r.ProcessID, r.SecretKey)]; s != nil; s = s.next {
+		if subtle.ConstantTimeCompare(s.key(), r.SecretKey) == 1 {
+			return s.plan.Value(), true
+		}
 	}
-	return *p, true
-}
-
-func cancelName(pid uint32, key []byte) string {
-	return string([]byte{byte(pid >> 24), byte(pid >> 16), byte(pid >> 8), byte(pid)}) + string(key)
+	return plan{}, false
 }
 
 // at is p with the address that conn really has.

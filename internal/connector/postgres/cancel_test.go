@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/database"
+	"secretless/internal/target"
 	"secretless/internal/testenv"
 )
 
@@ -162,25 +164,49 @@ func TestSessionTable(t *testing.T) {
 	table := newSessions()
 	key := pgproto3.BackendKeyData{ProcessID: 1, SecretKey: []byte{1, 2, 3, 4}}
 	request := &pgproto3.CancelRequest{ProcessID: 1, SecretKey: key.SecretKey}
-	forgetOld := table.add(key, plan{direct: false})
-	forgetNew := table.add(key, plan{direct: true})
-	forgetOld()
+	old := table.add(key, plan{direct: false})
+	recent := table.add(key, plan{direct: true})
+	_ = old.Close()
 	if p, ok := table.find(request); !ok || !p.direct {
 		t.Error("the end of one session removed another with the same key")
 	}
-	forgetNew()
-	forgetNew()
+	_ = recent.Close()
+	_ = recent.Close()
 	if _, ok := table.find(request); ok {
 		t.Error("still there")
 	}
-	table.add(pgproto3.BackendKeyData{}, plan{})()
-	if len(table.plans) != 0 {
+	if table.add(pgproto3.BackendKeyData{}, plan{}) != nil || table.count != 0 {
 		t.Error("a session without a key was added")
 	}
 	for i := range maxCancelKeys {
 		table.add(pgproto3.BackendKeyData{ProcessID: uint32(i), SecretKey: []byte{0}}, plan{})
 	}
-	if table.add(key, plan{}); len(table.plans) != maxCancelKeys {
+	if table.add(key, plan{}) != nil || table.count != maxCancelKeys {
 		t.Error("the table has no bound")
+	}
+}
+
+// Keys that begin alike, of any length, are told apart, and the end of one
+// leaves the others.
+func TestSessionsThatBeginAlike(t *testing.T) {
+	table := newSessions()
+	running := map[int]io.Closer{}
+	key := func(size int) []byte { return bytes.Repeat([]byte{1}, size) }
+	sizes := []int{4, 5, shortCancelKey, shortCancelKey + 1, maxCancelKey}
+	for n, size := range sizes {
+		running[size] = table.add(pgproto3.BackendKeyData{ProcessID: 7, SecretKey: key(size)}, plan{Plan: database.Plan{Address: target.Address{Port: n + 1}}})
+	}
+	for _, gone := range []int{shortCancelKey, maxCancelKey, 4, shortCancelKey + 1, 5} {
+		for n, size := range sizes {
+			p, ok := table.find(&pgproto3.CancelRequest{ProcessID: 7, SecretKey: key(size)})
+			if _, open := running[size]; ok != open || ok && p.Address.Port != n+1 {
+				t.Errorf("a key of %d bytes: found %t, of the target on port %d", size, ok, p.Address.Port)
+			}
+		}
+		_ = running[gone].Close()
+		delete(running, gone)
+	}
+	if len(table.last) != 0 || table.count != 0 {
+		t.Errorf("%d are left", table.count)
 	}
 }

@@ -79,14 +79,16 @@ func (c *Connector) serve(ctx context.Context, s *connector.Session, client star
 		return told(s, err)
 	}
 	// Known before the client is: it may cancel its first query at once.
-	forget := c.sessions.add(out.key, out.plan.at(out.conn))
+	running := c.sessions.add(out.key, out.plan.at(out.conn))
 	// One write for all, so that the client wakes up once.
 	if _, err := s.Client.Write(out.seen); err != nil {
 		_ = out.conn.Close()
-		forget()
+		if running != nil {
+			_ = running.Close()
+		}
 		return database.ClientGone(err)
 	}
-	return s.Relay(connector.Handoff{Target: out.conn, FromClient: early, FromTarget: out.rest, Closed: forget})
+	return s.Relay(connector.Handoff{Target: out.conn, FromClient: early, FromTarget: out.rest, Closer: running})
 }
 
 // told sends the client what err says in its protocol, and returns err.
