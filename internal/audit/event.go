@@ -93,8 +93,8 @@ type Event struct {
 	ToTarget, ToClient int64
 	// Duration is from accept, or from the request or the start, to the end.
 	Duration time.Duration
-	// By is what caused a Reload or Stopped: signal, watch, admin, start or
-	// context.
+	// By is what caused a Reload or Stopped: signal, watch, admin, retry, start
+	// or context.
 	By string
 	// Outcome is that of a Reload or an Admin event, Errors how many mistakes a
 	// Reload found.

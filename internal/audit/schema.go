@@ -92,7 +92,7 @@ func properties() object {
 		"bytes_to_target": with(count, "Bytes from the client to the target; of a request, those of its body."),
 		"bytes_to_client": with(count, "Bytes from the target to the client; of a request, those of the answer's body."),
 		"seconds":         object{"type": "number", "minimum": 0, "description": "How long it took: from accept, from the request or from the start."},
-		"by":              object{"enum": words("signal", "watch", "admin", "start", "context"), "description": "What caused it: a signal; a change of the configuration that is watched; the admin socket; a start that failed; the end of the program around the broker."},
+		"by":              object{"enum": words("signal", "watch", "admin", "retry", "start", "context"), "description": "What caused it: a signal; a change of the configuration that is watched; the admin socket; a reload that failed and is tried again; a start that failed; the end of the program around the broker."},
 		"action":          object{"enum": words(ActionConnect, ActionClose, ActionDrain, ActionLevel, ActionProfile), "description": "What was asked for: to connect, by a user who may not; to close the connection; to drain services; to change the log level; a profile of the process."},
 		"outcome":         object{"enum": words(OK, Fail), "description": "Whether it was done; of a reload, whether the configuration was taken: if not, the one before goes on."},
 		"services":        with(count, "How many services run now."),

@@ -18,6 +18,7 @@ import (
 // meanwhile answers that it is alive and not ready. It returns nil for both
 // where a signal has ended that.
 func awaitStart(ctx context.Context, env Env, o serveOptions, from configSource, signals <-chan os.Signal, log *logging) (*process, error) {
+	var pauses backoff
 	for {
 		p, err := start(ctx, env, o, from, log)
 		if err == nil || !from.waits() || errors.Is(err, errConfined) {
@@ -26,32 +27,50 @@ func awaitStart(ctx context.Context, env Env, o serveOptions, from configSource,
 		if !errors.Is(err, resource.ErrNone) { // which the source logs itself
 			logRejected(log.Logger, "the broker waits for a configuration that works", from.String(), err)
 		}
-		again, err := o.awaitChange(ctx, from, signals, log.Logger)
-		if err != nil || !again {
+		var later <-chan time.Time
+		if passing(err) {
+			later = time.After(pauses.next())
+		}
+		again, err := o.awaitChange(ctx, from, signals, later, log.Logger)
+		if err != nil || again == stop {
 			return nil, err
+		}
+		if again == changed {
+			pauses = backoff{}
 		}
 	}
 }
 
-// awaitChange waits until it is worth another try; false means to stop.
-func (o serveOptions) awaitChange(ctx context.Context, from configSource, signals <-chan os.Signal, log *slog.Logger) (bool, error) {
+// reason is why it is worth another try.
+type reason int
+
+const (
+	stop    reason = iota // it is not: the broker ends
+	changed               // or somebody asks for it
+	waited
+)
+
+// awaitChange waits until it is worth another try.
+func (o serveOptions) awaitChange(ctx context.Context, from configSource, signals <-chan os.Signal, later <-chan time.Time, log *slog.Logger) (reason, error) {
 	health, err := o.waitingHealth(log)
 	if err != nil {
-		return false, err
+		return stop, err
 	}
 	defer health()
 	for {
 		select {
 		case <-ctx.Done():
-			return false, nil
+			return stop, nil
 		case <-from.changes():
-			return true, nil
+			return changed, nil
+		case <-later:
+			return waited, nil
 		case s := <-signals:
 			if isReload(s) {
-				return true, nil
+				return changed, nil
 			}
 			log.Info("stopped", "reason", s.String())
-			return false, nil
+			return stop, nil
 		}
 	}
 }

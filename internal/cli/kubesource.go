@@ -31,19 +31,26 @@ func openKubeSource(env Env, name string, log *slog.Logger) (*kubeSource, error)
 	if !kubeapi.IsName(group) {
 		return nil, fmt.Errorf("SECRETLESS_CRD_SUFFIX makes %q of the API group, which is no name", group)
 	}
-	reporter, err := os.Hostname() // in a pod, its name
-	if err != nil {
-		reporter = "a broker"
-	}
 	return &kubeSource{
 		name: name,
 		api:  group + "/" + config.ResourceVersion,
 		watcher: resource.Watch(resource.Options{
 			Cluster: kubeapi.Cluster{LookupEnv: env.LookupEnv, PodDir: kubeapi.PodDir},
 			Group:   group, Version: config.ResourceVersion, Plural: config.ResourcePlural,
-			Name: name, Reporter: reporter, Log: log,
+			Name: name, Reporter: podName(env), Log: log,
 		}),
 	}, nil
+}
+
+// podName is the pod's, as it was told to the container or, usually, its host's.
+func podName(env Env) string {
+	if name, ok := env.LookupEnv("POD_NAME"); ok && kubeapi.IsName(name) {
+		return name
+	}
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "a broker"
 }
 
 func (s *kubeSource) String() string { return crdManager + "#" + s.name }

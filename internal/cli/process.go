@@ -39,7 +39,8 @@ type process struct {
 	ready    atomic.Bool
 	started  time.Time // set before ready
 	reloads  reloadStatus
-	outside  string // what a reload cannot change, as it runs
+	retries  *retries // nil where nobody follows the configuration; set before ready
+	outside  string   // what a reload cannot change, as it runs
 	// hardening is what the process has given up; nil before and where it may
 	// not.
 	hardening *harden.State
@@ -67,7 +68,9 @@ func start(ctx context.Context, env Env, o serveOptions, from configSource, logs
 	}
 	from.report(verdict{warnings: built.Warnings, services: len(built.Configured)})
 	p.openNotify()
-	from.changes()      // begins to watch what was read
+	if from.changes() != nil { // begins to watch what was read
+		p.retries = newRetries()
+	}
 	p.ready.Store(true) // from now on there are reloads
 	p.notifyReady(nil)
 	log.Info("ready", "version", versionText(), "config", from.String(), "services", len(built.Services))
@@ -166,6 +169,7 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	defer func() {
 		p.audit.reloaded(by, admin.Caller(ctx), began, err)
 		p.reloads.record(err, time.Since(began))
+		p.retries.ended(by, err)
 		p.notifyReady(err)
 	}()
 	read, err := p.source.read()
@@ -185,7 +189,7 @@ func (p *process) reloadBy(ctx context.Context, by string) (err error) {
 	logWarnings(p.log, built.Warnings)
 	if err := p.permitted(file, built); err != nil {
 		built.Discard()
-		return err
+		return lastingError{err} // until the next start
 	}
 	if p.outside != outsideText(file) {
 		p.log.Warn("changes of admin, audit, hardening and state take effect at the next start")
@@ -215,6 +219,7 @@ func (p *process) close(ctx context.Context) {
 	p.applying.Lock()
 	p.stopping = true
 	p.applying.Unlock()
+	p.retries.close()
 	if p.broker != nil {
 		if err := p.broker.Shutdown(ctx); err != nil {
 			p.log.Warn("stopping the services", "error", err)

@@ -18,6 +18,7 @@ const (
 	bySignal  = "signal"
 	byWatch   = "watch"
 	byAdmin   = "admin"
+	byRetry   = "retry" // of a reload that failed
 	byStart   = "start" // a start that failed
 	byContext = "context"
 )

@@ -107,6 +107,10 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal, pace *pacer
 				continue
 			}
 			_ = p.reloadAndLog(ctx, byWatch, p.source.String()+" changed")
+		case <-p.retries.C():
+			if p.retry() {
+				_ = p.reloadAndLog(ctx, byRetry, "the last reload failed, and may succeed now")
+			}
 		case s := <-signals:
 			if !isReload(s) {
 				return p.stop(signals, bySignal, s.String())

@@ -46,11 +46,14 @@ const (
 //   - what the status says already is not written again;
 //   - of the same generation, one that cannot use it is worth more than any
 //     number that can.
-func due(o *Object, v *Verdict, judged identity, me string, now time.Time) (write bool, wait time.Duration) {
+//
+// wrote is what this process has written last.
+func due(o *Object, v *Verdict, judged identity, me string, wrote written, now time.Time) (write bool, wait time.Duration) {
 	if o == nil || v == nil || judged != o.identity() {
 		return false, 0 // nobody to tell, or a newer one is about to be judged
 	}
 	have, ok := o.status.accepted()
+	mine := o.status.Reporter == me && wrote.owns(o, have)
 	switch {
 	case ok && have.ObservedGeneration > o.Generation:
 		return false, 0 // somebody else's counting
@@ -61,15 +64,29 @@ func due(o *Object, v *Verdict, judged identity, me string, now time.Time) (writ
 		return true, 0
 	case !v.Accepted && have.Status == "False":
 		// Mine may have changed: an address that was taken and is not any more.
-		return o.status.Reporter == me && have.Message != v.message(me), 0
+		return mine && have.Message != v.message(me), 0
 	case !v.Accepted:
 		return true, 0
 	case have.Status == "True":
 		return false, 0
-	case o.status.Reporter == me:
+	case mine:
 		return true, 0
 	}
 	return true, max(o.status.Reported.Add(grace).Sub(now), spread)
+}
+
+// written is what a process has written into a status. A condition under its
+// name that is another was written before it began, or by one that has the same
+// name: pods can be given one hostname. Once it has written about a generation
+// itself it can only be the latter, and to contradict that at once would go on
+// for ever. The zero value knows of nothing.
+type written struct {
+	about           identity
+	status, message string
+}
+
+func (w written) owns(o *Object, have condition) bool {
+	return w.about != o.identity() || w.status == have.Status && w.message == have.Message
 }
 
 func (s status) accepted() (condition, bool) {

@@ -42,7 +42,7 @@ func TestDue(t *testing.T) {
 				{Type: accepted, Status: c.have.status, ObservedGeneration: c.have.generation, Message: "old"},
 			}}
 		}
-		write, wait := due(o, c.verdict, identity{"u", c.judged}, "me", now)
+		write, wait := due(o, c.verdict, identity{"u", c.judged}, "me", written{}, now)
 		if write != c.write || write && wait != c.wait {
 			t.Errorf("%s: %v after %v, want %v after %v", name, write, wait, c.write, c.wait)
 		}
@@ -51,15 +51,59 @@ func TestDue(t *testing.T) {
 		}
 		// Once it is written there is nothing left to do, and others' conditions stay.
 		o.status = o.status.with(c.verdict, 2, "me", now)
-		if again, _ := due(o, c.verdict, identity{"u", 2}, "me", now); again {
+		if again, _ := due(o, c.verdict, identity{"u", 2}, "me", written{}, now); again {
 			t.Errorf("%s: would be written again", name)
 		}
 		if c.have.status != "" && (len(o.status.Conditions) != 2 || o.status.Conditions[0].Type != "Other") {
 			t.Errorf("%s: conditions %v", name, o.status.Conditions)
 		}
 	}
-	if write, _ := due(nil, yes, identity{}, "me", now); write {
+	if write, _ := due(nil, yes, identity{}, "me", written{}, now); write {
 		t.Error("written to a resource that is not there")
+	}
+}
+
+// Two brokers of one name that disagree do not contradict each other for ever.
+func TestTwins(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	yes, no, other := &Verdict{Accepted: true}, &Verdict{Lines: []string{"taken"}}, &Verdict{Lines: []string{"another reason"}}
+	o := &Object{UID: "u", Generation: 2}
+	var wrote [2]written
+	step := func(who int, v *Verdict) (bool, time.Duration) {
+		write, wait := due(o, v, o.identity(), "me", wrote[who], now)
+		if write && wait <= spread {
+			o.status = o.status.with(v, o.Generation, "me", now)
+			c, _ := o.status.accepted()
+			wrote[who] = written{o.identity(), c.Status, c.Message}
+		}
+		return write, wait
+	}
+	for _, c := range []struct {
+		who   int
+		v     *Verdict
+		write bool
+		wait  time.Duration
+	}{
+		{0, yes, true, spread},
+		{1, no, true, 0},      // rejected: worth more
+		{0, yes, true, grace}, // as over any other's rejection
+		{1, no, false, 0},     // said already
+		{0, other, false, 0},  // it is rejected, for some reason
+		{1, other, true, 0},   // its own has changed
+		{1, yes, true, 0},     // and passed
+		{0, yes, false, 0},    // agreed
+		{0, other, true, 0},   // another time
+		{1, yes, true, grace}, // not at once
+		{0, yes, true, 0},     // its own again
+	} {
+		if write, wait := step(c.who, c.v); write != c.write || wait != c.wait {
+			t.Errorf("%+v: %v after %v", c, write, wait)
+		}
+	}
+	// Of a new generation each may speak again.
+	o.Generation = 3
+	if write, wait := step(1, no); !write || wait != 0 {
+		t.Errorf("a new generation: %v after %v", write, wait)
 	}
 }
 

@@ -46,6 +46,7 @@ type Watcher struct {
 	read      identity  // what Current returned last
 	verdict   *Verdict  // what was reported about it
 	judged    identity
+	wrote     written // into the status
 }
 
 // Watch begins to follow the resource. The caller closes the watcher.

@@ -83,7 +83,7 @@ func randomly(d time.Duration) time.Duration {
 func (w *Watcher) due() (*Object, time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	write, wait := due(w.object, w.verdict, w.judged, w.options.Reporter, time.Now())
+	write, wait := due(w.object, w.verdict, w.judged, w.options.Reporter, w.wrote, time.Now())
 	return w.object, wait, write
 }
 
@@ -92,6 +92,7 @@ func (w *Watcher) due() (*Object, time.Duration, bool) {
 func (w *Watcher) patch(ctx context.Context, o *Object) error {
 	w.mu.Lock()
 	next := o.status.with(w.verdict, o.Generation, w.options.Reporter, time.Now())
+	w.wrote = written{} // until the answer says that it is there
 	w.mu.Unlock()
 	body, err := json.Marshal(map[string]any{
 		"metadata": map[string]string{"resourceVersion": o.ResourceVersion},
@@ -121,7 +122,13 @@ func (w *Watcher) patch(ctx context.Context, o *Object) error {
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
-	case http.StatusOK, http.StatusConflict: // someone was faster; what they wrote is on its way
+	case http.StatusOK:
+		c, _ := next.accepted()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.wrote = written{o.identity(), c.Status, c.Message}
+		return nil
+	case http.StatusConflict: // someone was faster; what they wrote is on its way
 		return nil
 	case http.StatusNotFound: // deleted
 		return nil
