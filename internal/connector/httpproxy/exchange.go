@@ -69,14 +69,10 @@ func (x *exchange) end() {
 	st.spare = x
 }
 
-// what is the URL without its query, for logs and messages.
+// what is the method and the URL without its query, for logs and messages.
 func (x *exchange) what() string {
 	if x.named == "" {
-		path := x.r.URL.EscapedPath()
-		if path == "" {
-			path = "/"
-		}
-		x.named = brieflyQuoted(x.asked.origin.String() + path)
+		x.named = brieflyQuoted(x.r.Method) + " " + brieflyQuoted(x.asked.origin.String()+cmp.Or(x.r.URL.EscapedPath(), "/"))
 	}
 	return x.named
 }
@@ -96,7 +92,7 @@ func (x *exchange) tell(p *problem) {
 		who += "service " + strings.TrimSpace(brieflyQuoted(s.name)) + ": "
 	}
 	text := who + database.Clean(p.text)
-	x.log().Info("request not served", "request", x.r.Method+" "+x.what(), "status", p.status, "error", p.text)
+	x.log().Info("request not served", "request", x.what(), "status", p.status, "error", p.text)
 	if x.answered {
 		x.abort()
 		return
@@ -151,6 +147,9 @@ func (x *exchange) outgoing() *message.Request {
 	}
 	out.Method, out.URL, out.Host, out.Major, out.Minor, out.Length = x.r.Method, x.r.URL, x.r.Host, 1, 1, x.r.Length
 	x.upgrading = passOn(&out.Fields, x.r.Fields)
+	if s := x.bound.service; s != nil && s.redact && !x.asksForPieces() {
+		removeRanges(&out.Fields)
+	}
 	x.tellTrace(&out.Fields)
 	if x.r.HasBody() {
 		if x.body == nil {
@@ -226,7 +225,7 @@ func (x *exchange) record() {
 
 func (x *exchange) event() connector.Exchange {
 	e := connector.Exchange{
-		What: x.r.Method + " " + x.what(), TLS: x.tls,
+		What: x.what(), TLS: x.tls,
 		Method: x.r.Method, Scheme: x.bound.to.Scheme(), Host: x.bound.to.Authority(), Path: cmp.Or(x.r.URL.EscapedPath(), "/"),
 	}
 	if s := x.bound.service; s.kind != "" {

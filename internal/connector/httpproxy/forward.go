@@ -37,9 +37,6 @@ func (x *exchange) withCredential() {
 	ctx := x.ctx
 	trace := x.informing()
 	out := x.outgoing()
-	if out.Body != nil && s.redact {
-		out.Fields.Del("Range") // could not be asked for again without it
-	}
 	resp, r, err := x.attempt(ctx, out, true)
 	if err == nil && r == nil { // rejected, and there is something better
 		watch.Mark(ctx, watch.Rotation)
@@ -49,7 +46,7 @@ func (x *exchange) withCredential() {
 		}
 		resp, r, err = x.attempt(ctx, again, false)
 	}
-	if err == nil && s.redact && x.body == nil && isPiece(resp.Response) {
+	if err == nil && s.redact && x.asksForPieces() && isPiece(resp.Response) {
 		_ = resp.Body.Close()
 		resp, r, err = x.attempt(ctx, x.whole(), false)
 	}
@@ -66,14 +63,26 @@ func (x *exchange) withCredential() {
 	x.respond(resp.Response, hidden)
 }
 
-// whole is the request without its range. A client could ask for a text that
-// repeats the credential piece by piece, so that no piece holds all of it; a
-// server may always answer with the whole.
+// asksForPieces says whether the client may ask for a range. It could ask for a
+// text that repeats the credential piece by piece, so that no piece holds all of
+// it: such a request is made once more without its range, which a server may
+// always answer with the whole, and which must not do anything twice.
+func (x *exchange) asksForPieces() bool {
+	return x.r.Method == http.MethodGet && !x.r.HasBody()
+}
+
+// whole is the request without its range.
 func (x *exchange) whole() *message.Request {
 	out := x.outgoing()
-	out.Fields.Del("Range")
-	out.Fields.Del("If-Range")
+	removeRanges(&out.Fields)
 	return out
+}
+
+// removeRanges knows the name that Apache takes for the same.
+func removeRanges(f *http1wire.Fields) {
+	for _, name := range []string{"Range", "Request-Range", "If-Range"} {
+		f.Del(name)
+	}
 }
 
 // reply is what an attempt ended with; sent is the body that went out, where it

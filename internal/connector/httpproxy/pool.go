@@ -95,8 +95,12 @@ func (p *pool) sendTo(ctx context.Context, to origin.Origin, out *message.Reques
 	if p.direct(to, h2c) {
 		return p.plain.RoundTrip(ctx, to, out, inform)
 	}
-	if inform != nil {
+	if inform != nil { // whoever takes them is to count them
+		come := 0
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			if come++; come > http1.MaxInterim {
+				return http1.ErrTooManyInterim
+			}
 			var fields http1wire.Fields
 			fields.AddHeader(header)
 			return inform(code, &fields)

@@ -13,6 +13,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/auth"
+	"secretless/internal/connector/httpproxy/http1"
 )
 
 // problem is what the client is told in place of the target's answer.
@@ -86,6 +87,8 @@ func transportText(err error) string {
 	}
 	text := err.Error()
 	switch {
+	case errors.Is(err, http1.ErrTooManyInterim):
+		return "it sends interim answers (1xx) without end"
 	case strings.Contains(text, "malformed"), strings.Contains(text, "invalid"):
 		return "the answer is no HTTP"
 	case strings.Contains(text, "exceeded"), strings.Contains(text, "too large"), strings.Contains(text, "too long"):

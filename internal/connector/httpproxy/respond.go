@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,6 +27,7 @@ func (x *exchange) respond(resp *message.Response, hidden []string) {
 	removeHopByHop(&resp.Fields)
 	body, found := hider.wrap(x.r.Method, resp)
 	found = hider.fields(resp.Fields) || found
+	resp.Announced = slices.DeleteFunc(resp.Announced, isHopByHop)
 	if len(resp.Announced) > 0 && x.r.Major == 1 {
 		resp.Fields.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
 	}
@@ -35,15 +37,16 @@ func (x *exchange) respond(resp *message.Response, hidden []string) {
 	x.writeHead(resp.Code, resp.Fields)
 	err := x.copyBody(body, resp)
 	if err == nil {
-		hider.fields(resp.Trailer)
+		removeHopByHop(&resp.Trailer)
+		found = hider.fields(resp.Trailer) || found
 		x.w.Trailer(resp.Trailer)
 		hider.done()
 	}
 	if found || hider.found {
-		x.log().Warn("the target repeated a credential in its answer, which was replaced", "request", x.r.Method+" "+x.what())
+		x.log().Warn("the target repeated a credential in its answer, which was replaced", "request", x.what())
 	}
 	if err != nil {
-		x.log().Debug("answer broken off", "request", x.r.Method+" "+x.what(), "error", database.Clean(err.Error()))
+		x.log().Debug("answer broken off", "request", x.what(), "error", database.Clean(err.Error()))
 		x.abort()
 	}
 	x.letGo()

@@ -24,7 +24,7 @@ func (c *Connector) ServeConn(ctx context.Context, s *connector.Session) error {
 	st.serve(r.server, st)
 	stop()
 	switch {
-	case st.next != nil && ctx.Err() == nil:
+	case st.next != nil: // also where ctx has ended: what was opened has an owner then
 		return st.next()
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

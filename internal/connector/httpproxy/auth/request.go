@@ -171,8 +171,10 @@ func (r *Request) added(name string) {
 // Identity asks the target not to encode its answer, so that what it holds can
 // be seen. For the proxy.
 func (r *Request) Identity() {
-	if _, ok := r.out.Fields.Lookup("Accept-Encoding"); ok {
-		r.out.Fields.Set("Accept-Encoding", "identity")
+	const name = "Accept-Encoding"
+	r.removeTrailer(name)
+	if slices.ContainsFunc(r.out.Fields, func(f http1wire.Field) bool { return http1wire.SameName(f.Name, name) }) {
+		r.out.Fields.Set(name, "identity")
 	}
 }
 

@@ -48,10 +48,11 @@ type trip struct {
 	stuck  error      // of sending it to a target that takes nothing
 }
 
-// maxInterim bounds the interim answers to one request.
-const maxInterim = 64
+// MaxInterim bounds the interim answers to one request.
+const MaxInterim = 64
 
-var errTooMany = errors.New("too many interim answers")
+// ErrTooManyInterim is a target that never comes to its answer.
+var ErrTooManyInterim = errors.New("too many interim answers")
 
 // run sends the request and waits for the head of its answer.
 func (x *trip) run() (*message.Response, error) {
@@ -160,8 +161,8 @@ func (x *trip) readInterim(interim *int) error {
 		return nil
 	}
 	*interim, x.head.Code = x.head.Code, 0
-	if x.interims++; x.interims > maxInterim {
-		return errTooMany
+	if x.interims++; x.interims > MaxInterim {
+		return ErrTooManyInterim
 	}
 	if x.inform != nil {
 		return x.inform(*interim, &x.head.Fields)
