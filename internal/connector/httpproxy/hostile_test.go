@@ -180,4 +180,3 @@ func TestTunnelOfAnEndedSession(t *testing.T) {
 	}
 	_ = pair.Target.Close()
 }
-

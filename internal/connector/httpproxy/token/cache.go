@@ -22,7 +22,8 @@ const (
 	// longestMargin is how long before its end a token is replaced, unless a
 	// tenth of its life is less.
 	longestMargin = time.Minute
-	// rest is how long the error of a fetch answers those who ask next.
+	// rest is how long the error of a fetch answers those who ask next, and how
+	// long a token is kept after one that was dropped.
 	rest = time.Second
 )
 
@@ -45,14 +46,15 @@ type Cache struct {
 	running sync.WaitGroup
 	salt    [32]byte
 
-	mu     sync.Mutex
-	closed bool
-	key    [sha256.Size]byte // of the credentials that the rest belongs to
-	token  Token
-	renew  time.Time // from then on a new one is fetched
-	failed time.Time
-	err    error
-	flight *flight
+	mu      sync.Mutex
+	closed  bool
+	key     [sha256.Size]byte // of the credentials that the rest belongs to
+	token   Token
+	renew   time.Time // from then on a new one is fetched
+	failed  time.Time
+	dropped time.Time // when the last token was
+	err     error
+	flight  *flight
 }
 
 // flight is a fetch under way.
@@ -169,13 +171,19 @@ func (c *Cache) kept(key [sha256.Size]byte) string {
 }
 
 // Drop gives the token up if it is still the current one, and reports whether
-// Get would now return another for the same credentials.
+// Get would now return another for the same credentials. It does so once in a
+// while: a client can ask for what no token is good for as often as it likes.
 func (c *Cache) Drop(token string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.token.Value == token {
-		c.token, c.renew = Token{}, time.Time{}
+	now := time.Now()
+	switch {
+	case c.token.Value != token:
+		return true
+	case now.Sub(c.dropped) < rest:
+		return false
 	}
+	c.token, c.renew, c.dropped = Token{}, time.Time{}, now
 	return true
 }
 

@@ -121,6 +121,37 @@ func TestDrop(t *testing.T) {
 	})
 }
 
+// A client that asks for what is answered with 401 whatever the token is does
+// not have one fetched for each of its requests.
+func TestDropsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{life: time.Hour}
+		cache := New(s.fetch)
+		defer cache.Close()
+		renewed := 0
+		for range 50 {
+			sent, err := cache.Get(t.Context(), keys("a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cache.Drop(sent) {
+				renewed++
+			}
+		}
+		if n := s.n.Load(); n != 2 || renewed != 1 {
+			t.Errorf("%d fetches, %d renewals in a moment", n, renewed)
+		}
+		if !cache.Drop("token1") {
+			t.Error("whoever was sent with the token before has to try the new one")
+		}
+		time.Sleep(rest)
+		if !cache.Drop("token2") {
+			t.Error("not dropped any more")
+		}
+		mustGet(t, cache, keys("a"), "token3")
+	})
+}
+
 // A failing endpoint is not asked by every request, and what is still good is
 // used meanwhile.
 func TestFailures(t *testing.T) {
