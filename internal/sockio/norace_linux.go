@@ -2,6 +2,6 @@
 
 package sockio
 
-func sending(uintptr) {}
+func sending(uintptr, []byte) {}
 
-func received(uintptr) {}
+func received(uintptr, []byte) {}

@@ -103,7 +103,7 @@ func (s *stream) receive(fd uintptr) bool {
 		n, errno := call(unix.SYS_RECVFROM, fd, h.b, unix.MSG_DONTWAIT)
 		switch errno {
 		case 0:
-			received(fd)
+			received(fd, h.b[:n])
 			h.n = n
 			return true
 		case unix.EAGAIN:
@@ -119,7 +119,7 @@ func (s *stream) receive(fd uintptr) bool {
 // send is false while the socket takes nothing more.
 func (s *stream) send(fd uintptr) bool {
 	h := &s.out
-	sending(fd)
+	sending(fd, h.b[h.n:])
 	for h.n < len(h.b) {
 		n, errno := call(unix.SYS_SENDTO, fd, h.b[h.n:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch errno {
