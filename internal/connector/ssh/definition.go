@@ -71,7 +71,7 @@ func credentials() []connector.Credential {
 	return []connector.Credential{
 		{Name: "address", Doc: "host or host:port of the target", Required: true, Check: checkAddress},
 		{Name: "user", Doc: "user to log in as", Default: "the client's"},
-		{Name: "privateKey", Doc: "text of the private key, PEM or OpenSSH", Required: true, Unless: "password", Secret: true},
+		{Name: "privateKey", Doc: "text of the private key, PEM or OpenSSH", Required: true, Unless: "password", Secret: true, Check: checkPrivateKey},
 		{Name: "passphrase", Doc: "passphrase of the private key", Secret: true},
 		{Name: "certificate", Doc: "text of the OpenSSH certificate of the private key"},
 		{Name: "password", Doc: "password, for password and keyboard-interactive authentication", Secret: true},
@@ -83,6 +83,13 @@ func credentials() []connector.Credential {
 func checkAddress(literal string) error {
 	_, err := parseAddress(literal)
 	return err
+}
+
+func checkPrivateKey(literal string) error {
+	if literal == "" {
+		return nil // password may be in its place
+	}
+	return sshkey.CheckPrivate(literal)
 }
 
 func checkHostKey(literal string) error {

@@ -277,6 +277,33 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// A literal that is no key is an error when the file is read, not at the first
+// connection; and none of it is repeated.
+func TestLiteralKeysAreLookedAt(t *testing.T) {
+	_, good := newKey(t)
+	for literal, want := range map[string]string{
+		good: "", "": "",
+		"/home/me/.ssh/id_c4nary": "it is not the text of a private key",
+		"-----BEGIN c4nary":       "the line breaks must be kept",
+	} {
+		err := literalCheck(t, "privateKey")(literal)
+		if (want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "c4nary")) {
+			t.Errorf("%q: got %v, want %q", literal, err, want)
+		}
+	}
+}
+
+func literalCheck(t *testing.T, name string) func(string) error {
+	t.Helper()
+	for _, c := range credentials() {
+		if c.Name == name {
+			return c.Check
+		}
+	}
+	t.Fatalf("there is no credential %s", name)
+	return nil
+}
+
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
 		"git.example.com": "git.example.com:22", "git.example.com:2222": "git.example.com:2222",

@@ -1,6 +1,7 @@
 package sshagent
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,22 @@ func TestEveryPrivateCredentialIsSecret(t *testing.T) {
 		}
 		if c.Secret != want {
 			t.Errorf("%s: secret %v", c.Name, c.Secret)
+		}
+	}
+}
+
+// A literal that is no key is an error when the file is read.
+func TestLiteralKeysAreLookedAt(t *testing.T) {
+	good := newKey(t, "ed25519").text
+	for _, c := range credentials() {
+		if !slices.Contains(kinds(), strings.TrimRight(c.Name, "2345678")) {
+			continue
+		}
+		if err := c.Check(good); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		if err := c.Check("~/.ssh/id_c4nary"); err == nil || strings.Contains(err.Error(), "c4nary") {
+			t.Errorf("%s: got %v", c.Name, err)
 		}
 	}
 }

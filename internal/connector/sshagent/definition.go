@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"secretless/internal/connector"
+	"secretless/internal/connector/sshkey"
 )
 
 // lastNumber is the highest number of a key. sshd gives up after six attempts
@@ -48,6 +49,7 @@ func credentials() []connector.Credential {
 		private := named("privateKey", "%s, in PEM or OpenSSH's form: RSA, ECDSA or Ed25519")
 		passphrase := named("passphrase", "passphrase of %s, where that is encrypted")
 		private.Secret, passphrase.Secret = true, true
+		private.Check = sshkey.CheckPrivate
 		comment := named("comment", "comment of %s in ssh-add -l")
 		comment.Default = "the service's name"
 		lifetime := named("lifetime", "seconds from the service's start for which %s can be used")
@@ -58,7 +60,7 @@ func credentials() []connector.Credential {
 		out = append(out, private)
 		for _, kind := range kinds()[1:] {
 			c := named(kind, "%s, as privateKey, which must be of this type")
-			c.Secret = true
+			c.Secret, c.Check = true, sshkey.CheckPrivate
 			out = append(out, c)
 		}
 		out = append(out, passphrase, named("certificate", "OpenSSH certificate of %s"), comment, lifetime, confirm)

@@ -44,6 +44,14 @@ func decrypt(text []byte, passphrase secret.Value) (any, error) {
 	return key, nil
 }
 
+// CheckPrivate says what text is when it is not that of a private key, without
+// reading the key: it may be encrypted. The error does not repeat it.
+func CheckPrivate(text string) error {
+	copied := []byte(text)
+	defer clear(copied)
+	return checkPEM(copied)
+}
+
 // checkPEM says what text is when it is no private key in PEM.
 func checkPEM(text []byte) error {
 	block, _ := pem.Decode(text)
