@@ -96,6 +96,7 @@ func TestAllowHosts(t *testing.T) {
 		"another session with the host":       {[]step{bound(here, false)}, k.public, again.data("git", k.public), false, "another session"},
 		"bound here, used elsewhere":          {[]step{bound(here, false)}, k.public, elsewhere.data("git", k.public), false, "another session"},
 		"host-bound elsewhere":                {[]step{bound(here, false)}, k.public, here.hostBound("git", k.public, other.public.Marshal()), false, "at another host"},
+		"no login, not bound":                 {nil, k.public, []byte("data"), false, "not for a login"},
 		"no login":                            {[]step{bound(here, false)}, k.public, []byte("data"), false, "not for a login"},
 		"login with another key":              {[]step{bound(here, false)}, k.public, here.data("git", second.public), false, "with another key"},
 		"certificate's login, signed plainly": {[]step{bound(here, false)}, k.public, here.data("git", cert), false, "with another key"},
@@ -126,6 +127,8 @@ func TestAllowHosts(t *testing.T) {
 				}
 			case err == nil:
 				t.Error("signed")
+			case !strings.Contains(f.log.String(), `purpose="`+purposeOf(c.data, nil).String()[:8]):
+				t.Errorf("log lacks the purpose:\n%s", f.log)
 			case !strings.Contains(f.log.String(), c.refused):
 				t.Errorf("log lacks %q:\n%s", c.refused, f.log)
 			case len(f.used()) > 0:

@@ -61,13 +61,12 @@ func quote(word string) string {
 // with its key, in the session that the connection is bound to. The host was
 // judged before.
 func checkDestination(request sshagentwire.SignRequest, at *binding) error {
-	if at == nil {
-		return errors.New("the client has not told by session-bind which host it logs in to, and this service has allowHosts; OpenSSH does from version 8.9 on")
-	}
 	u, ok := sshagentwire.ParseUserauth(request.Data)
 	switch {
 	case !ok:
 		return errors.New("it is not for a login, and this service has allowHosts")
+	case at == nil:
+		return errors.New("the client has not told by session-bind which host it logs in to, and this service has allowHosts; OpenSSH does from version 8.9 on")
 	case !bytes.Equal(u.SessionID, at.sessionID):
 		return errors.New("it is for another session than the one that the connection is bound to")
 	case !bytes.Equal(u.Key, request.Key):

@@ -28,7 +28,7 @@ func (v *conversation) sign(ctx context.Context, body []byte) ([]byte, error) {
 	}
 	signature, err := v.signature(ctx, request)
 	if refused, ok := errors.AsType[refusal](err); ok {
-		v.session.Log.Warn("signature refused", "purpose", purposeOf(request.Data, v.bindings.destination()), "reason", refused)
+		v.session.Log.Warn("signature refused", "purpose", purposeOf(request.Data, v.bindings.destination()).String(), "reason", refused)
 		return v.refuse(sshagentwire.Frame(sshagentwire.Failure))
 	}
 	if err != nil {
