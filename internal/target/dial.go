@@ -15,6 +15,9 @@ type Options struct {
 	// KeepAlive is the time between probes of an idle TCP connection; zero
 	// means 15 seconds, negative none.
 	KeepAlive time.Duration
+	// Credential is what an error says where the address is from; empty: host
+	// and port.
+	Credential string
 }
 
 // Dial connects within ctx, which should have a deadline. All addresses of a
@@ -25,15 +28,15 @@ func Dial(ctx context.Context, o Options) (net.Conn, error) {
 	dialer := net.Dialer{KeepAlive: o.KeepAlive}
 	conn, err := dialer.DialContext(ctx, o.Address.Network(), o.Address.String())
 	if err != nil {
-		return nil, dialError(o.Address, err)
+		return nil, dialError(o, err)
 	}
 	return sockio.Conn(conn), nil
 }
 
-func dialError(a Address, err error) *Error {
+func dialError(o Options, err error) *Error {
 	op := OpConnect
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		op = OpResolve
 	}
-	return &Error{Op: op, Address: a.String(), Err: err}
+	return &Error{Op: op, Address: o.Address.String(), Err: err, Credential: o.Credential}
 }

@@ -81,14 +81,17 @@ func TestErrorTexts(t *testing.T) {
 		err  Error
 		want string
 	}{
-		"no such host":   {Error{OpResolve, "db:1", wrap(&net.DNSError{Err: "no such host", Name: "db", IsNotFound: true})}, "resolving the target db:1: no such host; check the credential host, and the name server of the broker's machine"},
-		"slow resolver":  {Error{OpResolve, "db:1", wrap(&net.DNSError{Err: "i/o timeout", Name: "db", IsTimeout: true})}, "resolving the target db:1: the name server did not answer in time; check the name service of the broker's machine"},
-		"other resolver": {Error{OpResolve, "db:1", wrap(&net.DNSError{Err: "server misbehaving", Name: "db"})}, "resolving the target db:1: lookup db: server misbehaving; check the credential host, and the name server of the broker's machine"},
-		"refused":        {Error{OpConnect, "db:1", wrap(os.NewSyscallError("connect", syscall.ECONNREFUSED))}, "connecting to the target db:1: connection refused; check that the target runs there and the credentials host and port"},
-		"no socket":      {Error{OpConnect, "/run/s", wrap(os.NewSyscallError("connect", syscall.ENOENT))}, "connecting to the target /run/s: no such socket file; check that the target runs and the credential host"},
-		"no right":       {Error{OpConnect, "/run/s", wrap(os.NewSyscallError("connect", syscall.EACCES))}, "connecting to the target /run/s: permission denied; let the broker's user reach the target"},
-		"timeout":        {Error{OpConnect, "db:1", wrap(os.ErrDeadlineExceeded)}, "connecting to the target db:1: no answer in time; check host, port, and firewalls on the way"},
-		"other":          {Error{OpConnect, "db:1", wrap(os.NewSyscallError("connect", errors.New("network is unreachable")))}, "connecting to the target db:1: network is unreachable; check the credentials host and port, and the network"},
+		"no such host":   {Error{OpResolve, "db:1", wrap(&net.DNSError{Err: "no such host", Name: "db", IsNotFound: true}), ""}, "resolving the target db:1: no such host; check the credential host, and the name server of the broker's machine"},
+		"slow resolver":  {Error{OpResolve, "db:1", wrap(&net.DNSError{Err: "i/o timeout", Name: "db", IsTimeout: true}), ""}, "resolving the target db:1: the name server did not answer in time; check the name service of the broker's machine"},
+		"other resolver": {Error{OpResolve, "db:1", wrap(&net.DNSError{Err: "server misbehaving", Name: "db"}), ""}, "resolving the target db:1: lookup db: server misbehaving; check the credential host, and the name server of the broker's machine"},
+		"refused":        {Error{OpConnect, "db:1", wrap(os.NewSyscallError("connect", syscall.ECONNREFUSED)), ""}, "connecting to the target db:1: connection refused; check that the target runs there and the credentials host and port"},
+		"no socket":      {Error{OpConnect, "/run/s", wrap(os.NewSyscallError("connect", syscall.ENOENT)), ""}, "connecting to the target /run/s: no such socket file; check that the target runs and the credential host"},
+		"refused, named": {Error{OpConnect, "h:22", wrap(os.NewSyscallError("connect", syscall.ECONNREFUSED)), "address"}, "connecting to the target h:22: connection refused; check that the target runs there and the credential address"},
+		"no host, named": {Error{OpResolve, "h:22", wrap(&net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}), "address"}, "resolving the target h:22: no such host; check the credential address, and the name server of the broker's machine"},
+		"timeout, named": {Error{OpConnect, "h:22", wrap(os.ErrDeadlineExceeded), "address"}, "connecting to the target h:22: no answer in time; check the credential address, and firewalls on the way"},
+		"no right":       {Error{OpConnect, "/run/s", wrap(os.NewSyscallError("connect", syscall.EACCES)), ""}, "connecting to the target /run/s: permission denied; let the broker's user reach the target"},
+		"timeout":        {Error{OpConnect, "db:1", wrap(os.ErrDeadlineExceeded), ""}, "connecting to the target db:1: no answer in time; check the credentials host and port, and firewalls on the way"},
+		"other":          {Error{OpConnect, "db:1", wrap(os.NewSyscallError("connect", errors.New("network is unreachable"))), ""}, "connecting to the target db:1: network is unreachable; check the credentials host and port, and the network"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

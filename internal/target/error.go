@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type Error struct {
 	// Address is host:port or the socket's path.
 	Address string
 	Err     error
+	// Credential is the one that Address is from; empty: host and port.
+	Credential string
 }
 
 // Error says what failed, where, why and what to do.
@@ -63,25 +66,38 @@ func (e *Error) Refused() bool {
 func (e *Error) resolveReason() string {
 	switch {
 	case e.NotFound():
-		return "no such host; check the credential host, and the name server of the broker's machine"
+		return "no such host; check " + e.host() + ", and the name server of the broker's machine"
 	case e.Timeout():
 		return "the name server did not answer in time; check the name service of the broker's machine"
 	}
-	return reason(e.Err) + "; check the credential host, and the name server of the broker's machine"
+	return reason(e.Err) + "; check " + e.host() + ", and the name server of the broker's machine"
 }
 
 func (e *Error) connectReason() string {
 	switch {
 	case e.Refused():
-		return "connection refused; check that the target runs there and the credentials host and port"
+		return "connection refused; check that the target runs there and " + e.place()
 	case e.NotFound():
-		return "no such socket file; check that the target runs and the credential host"
+		return "no such socket file; check that the target runs and " + e.host()
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "permission denied; let the broker's user reach the target"
 	case e.Timeout():
-		return "no answer in time; check host, port, and firewalls on the way"
+		return "no answer in time; check " + e.place() + ", and firewalls on the way"
 	}
-	return reason(e.Err) + "; check the credentials host and port, and the network"
+	return reason(e.Err) + "; check " + e.place() + ", and the network"
+}
+
+// host names what the name of the target is read from.
+func (e *Error) host() string {
+	return "the credential " + cmp.Or(e.Credential, "host")
+}
+
+// place names what the whole address is read from.
+func (e *Error) place() string {
+	if e.Credential != "" {
+		return e.host()
+	}
+	return "the credentials host and port"
 }
 
 // reason is the innermost part of a network error: the address is in the text

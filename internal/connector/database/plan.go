@@ -17,6 +17,9 @@ type Plan struct {
 	Mode    target.Mode
 	// TLS is nil for Disable. It serves any number of connections.
 	TLS *tls.Config
+	// Credential is the one that Address is from, for errors; empty: host and
+	// port.
+	Credential string
 }
 
 // Options are what the protocols do differently.
@@ -67,7 +70,7 @@ func PlanFor(set *secret.Set, address target.Address, mode target.Mode, o Option
 // *connector.Failure.
 func (p Plan) Dial(ctx context.Context) (net.Conn, error) {
 	ctx, end := stage.Begin(ctx, stage.Dial, p.Address.String())
-	conn, err := target.Dial(ctx, target.Options{Address: p.Address})
+	conn, err := target.Dial(ctx, target.Options{Address: p.Address, Credential: p.Credential})
 	end(err)
 	if err != nil {
 		return nil, DialFailure(ctx, p.Address.String(), err)

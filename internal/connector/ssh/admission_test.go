@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -25,6 +26,11 @@ func TestFailuresAreShownToTheClient(t *testing.T) {
 	_ = closed.Close()
 	mute := listenTo(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	hasty := listenTo(t, func(net.Conn) {})
+	// One that says a word of its own, and hangs up over what it is sent.
+	database := listenTo(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "I\x00\x00\x00\n10.11.19-MariaDB")
+		_, _ = bufio.NewReader(conn).ReadString('\n')
+	})
 	web := listenTo(t, func(conn net.Conn) { _, _ = io.WriteString(conn, strings.Repeat("HTTP/1.1 400 Bad Request\r\n", 2000)) })
 	h := newHost(t)
 	tests := map[string]struct {
@@ -42,15 +48,17 @@ func TestFailuresAreShownToTheClient(t *testing.T) {
 		"no host key":              {set: h.credentials("hostKey", ""), kind: connector.KindConfig, want: []string{"hostKey is absent or empty", "accept-any"}},
 		"a broken host key":        {set: h.credentials("hostKey", "nonsense"), kind: connector.KindConfig, want: []string{"hostKey: line 1"}},
 		"a wrong password":         {set: h.credentials("password", "wr0ng"), kind: connector.KindRejected, want: []string{`refused user "deploy" with password`, "check the credentials"}},
+		"the client's user":        {set: h.credentials("password", "wr0ng", "user", ""), kind: connector.KindRejected, want: []string{`refused user "me" (the client's, since the credential user is absent) with password`}},
 		"a method not taken":       {set: h.credentials("password", "", "privateKey", unknownKey), kind: connector.KindDenied, want: []string{`takes password for user "deploy"`}},
 		"nothing to log in":        {set: h.credentials("password", ""), kind: connector.KindConfig, want: []string{"privateKey and password are both absent"}},
 		"a broken private key":     {set: h.credentials("privateKey", "-----BEGIN nothing"), kind: connector.KindConfig, want: []string{"privateKey: "}},
 		"a certificate alone":      {set: h.credentials("certificate", "x"), kind: connector.KindConfig, want: []string{"certificate is there without its privateKey"}},
-		"nobody listening":         {set: h.credentials("address", closed.Addr().String()), kind: connector.KindConnect, want: []string{"connection refused"}},
-		"no such name":             {set: h.credentials("address", "nowhere.invalid"), kind: connector.KindResolve, want: []string{"nowhere.invalid:22", "name"}},
+		"nobody listening":         {set: h.credentials("address", closed.Addr().String()), kind: connector.KindConnect, want: []string{"connection refused; check that the target runs there and the credential address"}},
+		"no such name":             {set: h.credentials("address", "nowhere.invalid"), kind: connector.KindResolve, want: []string{"nowhere.invalid:22", "no such host; check the credential address, and the name server"}},
 		"a mute target":            {set: h.credentials("address", mute), handshake: 300 * time.Millisecond, kind: connector.KindTimeout, want: []string{"SSH key exchange", "did not answer in time"}},
 		"a target that hangs up":   {set: h.credentials("address", hasty), kind: connector.KindTargetLost, want: []string{"closed the connection"}},
 		"a target of another kind": {set: h.credentials("address", web), kind: connector.KindProtocol, want: []string{"does not speak SSH"}},
+		"a database":               {set: h.credentials("address", database), kind: connector.KindProtocol, want: []string{"closed the connection without a word of SSH; does it speak SSH?"}},
 		"a provider that fails":    {lookup: errors.New("vault: sealed"), kind: connector.KindCredentials, want: []string{"vault: sealed"}},
 	}
 	for name, test := range tests {
@@ -274,6 +282,10 @@ func TestKeyboardInteractivePassword(t *testing.T) {
 			_, err := ask("", "", []string{"Again: "}, []bool{false})
 			return err
 		}, "after the password"},
+		"no question": {
+			func(ssh.KeyboardInteractiveChallenge) error { return errors.New("no device") },
+			`refused user "deploy" with keyboard-interactive; check the credentials of the service, and the target's log` + "\r\n",
+		},
 		"without end": {func(ask ssh.KeyboardInteractiveChallenge) (err error) {
 			for err == nil {
 				_, err = ask("", "a notice", nil, nil)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -27,6 +28,8 @@ func (l *login) failure(ctx context.Context, err error) error {
 		return &connector.Failure{Kind: connector.KindTLS, Err: l.hostKey}
 	case ctx.Err() != nil, network:
 		return database.TargetFailure(ctx, address, l.doing(), err)
+	case l.greeting.foreign() && (target.IsClosed(err) || errors.Is(err, io.EOF)):
+		return database.ProtocolError("%s: the target %s closed the connection without a word of SSH; does it speak SSH? check the port in the credential address", l.doing(), address)
 	case target.IsClosed(err), errors.Is(err, io.EOF):
 		return database.TargetFailure(ctx, address, l.doing(), io.EOF)
 	case mismatch:
@@ -46,17 +49,26 @@ func (l *login) doing() string {
 
 // refused is the failure of the authentication itself.
 func (l *login) refused(address string, err error) error {
-	user := database.Quote(l.settings.user)
+	user := l.user()
 	used := slices.DeleteFunc(slices.Clone(l.tried), func(method string) bool { return method == "none" })
 	if len(used) == 0 {
 		if len(l.offered) == 0 {
-			return database.Failure(connector.KindDenied, "logging in: the target %s ended the login of user %q%s", address, user, because(err))
+			return database.Failure(connector.KindDenied, "logging in: the target %s ended the login of user %s%s", address, user, because(err))
 		}
-		return database.Failure(connector.KindDenied, "logging in: the target %s takes %s for user %q, and the credentials of the service are for none of these %s",
+		return database.Failure(connector.KindDenied, "logging in: the target %s takes %s for user %s, and the credentials of the service are for none of these %s",
 			address, database.Quote(strings.Join(l.offered, ", ")), user, because(err))
 	}
-	return database.Failure(connector.KindRejected, "logging in: the target %s refused user %q with %s%s; check the credentials of the service, and the target's log%s",
+	return database.Failure(connector.KindRejected, "logging in: the target %s refused user %s with %s%s; check the credentials of the service, and the target's log%s",
 		address, user, strings.Join(used, ", "), l.fingerprint(), because(err))
+}
+
+// user names who was to be logged in, and who has said so.
+func (l *login) user() string {
+	user := strconv.Quote(database.Quote(l.settings.user))
+	if l.settings.named {
+		return user
+	}
+	return user + " (the client's, since the credential user is absent)"
 }
 
 // fingerprint names the key, so that it can be looked for in the target's
@@ -75,11 +87,15 @@ func libraryText(err error) string {
 	return database.Quote(strings.TrimPrefix(text, "handshake failed: "))
 }
 
+// unasked is the library's text for a refusal (51) in place of a question (60).
+const unasked = "unexpected message type 51 (expected 60)"
+
 // because is libraryText in brackets, where it says more than that nothing is
-// left to try.
+// left to try. A server without anything to ask answers keyboard-interactive
+// with a refusal where the library waits for a question.
 func because(err error) string {
 	text := libraryText(err)
-	if strings.HasPrefix(text, "unable to authenticate") {
+	if strings.HasPrefix(text, "unable to authenticate") || text == unasked {
 		return ""
 	}
 	return " (" + text + ")"

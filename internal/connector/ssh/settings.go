@@ -25,6 +25,7 @@ const (
 type settings struct {
 	address  target.Address
 	user     string
+	named    bool                     // by the credentials; otherwise by the client
 	signer   ssh.MultiAlgorithmSigner // nil without privateKey
 	password secret.Value
 	hostKeys *sshkey.HostKeys
@@ -49,7 +50,7 @@ func (s *settings) read(set *secret.Set, user string) (err error) {
 	if s.address, err = parseAddress(set.Text("address", "")); err != nil {
 		return err
 	}
-	s.user = set.Text("user", user)
+	s.user, s.named = set.Text("user", user), set.Text("user", "") != ""
 	switch {
 	case s.user == "":
 		return errors.New("user is empty, and the client names none")

@@ -31,6 +31,7 @@ type login struct {
 	version  string
 	// releasing is around the connection, for the library.
 	releasing *releasing
+	greeting  *greeting
 	banners   []string
 	shown     int   // bytes of banners
 	hostKey   error // why the target's key was not taken
@@ -47,7 +48,7 @@ func logIn(ctx context.Context, s *connector.Session, set *secret.Set, client ss
 	if err != nil {
 		return nil, err
 	}
-	conn, err := database.Within(ctx, s, database.Plan{Address: settings.address}.Dial)
+	conn, err := database.Within(ctx, s, database.Plan{Address: settings.address, Credential: "address"}.Dial)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,8 @@ func logIn(ctx context.Context, s *connector.Session, set *secret.Set, client ss
 
 func (l *login) run(ctx context.Context, conn net.Conn) (*upstream, error) {
 	defer target.Watch(ctx, conn)()
-	l.releasing = &releasing{Conn: conn}
+	l.greeting = &greeting{Conn: conn}
+	l.releasing = &releasing{Conn: l.greeting}
 	client, channels, requests, err := ssh.NewClientConn(l.releasing, l.settings.address.String(), l.config())
 	if err != nil {
 		return nil, l.failure(ctx, err)
