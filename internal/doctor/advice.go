@@ -21,9 +21,9 @@ func advice(kind connector.Kind, of string) string {
 	case connector.KindCredentials:
 		return "see that the provider works and has what get names; its page under docs/providers lists its errors"
 	case connector.KindResolve:
-		return "correct host, or the name service of this machine"
+		return "correct the target's name in the credentials, or the name service of this machine"
 	case connector.KindConnect:
-		return "start the target, correct host and port, or let this machine through its firewall"
+		return "start the target, correct its address in the credentials, or let this machine through its firewall"
 	case connector.KindTLS:
 		return adviceTLS(of)
 	case connector.KindRejected:
@@ -33,7 +33,7 @@ func advice(kind connector.Kind, of string) string {
 	case connector.KindTarget:
 		return "correct what the target complains about; its own log says more"
 	case connector.KindTargetLost, connector.KindProtocol:
-		return "see that host and port lead to the right kind of server, and look into its log"
+		return "see that the address leads to the right kind of server, and look into its log"
 	case connector.KindTimeout:
 		return "see what is slow, the provider or the target; raise connectTimeout or handshakeTimeout if that is usual"
 	case connector.KindConfig:

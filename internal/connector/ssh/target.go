@@ -37,6 +37,7 @@ type login struct {
 	hostKey   error // why the target's key was not taken
 	shownKey  ssh.PublicKey
 	keyed     bool // the key exchange came to an end
+	keyOnly   bool // that end is all that is wanted
 	tried     []string
 	offered   []string
 }
@@ -48,7 +49,7 @@ func logIn(ctx context.Context, s *connector.Session, set *secret.Set, client ss
 	if err != nil {
 		return nil, err
 	}
-	conn, err := database.Within(ctx, s, database.Plan{Address: settings.address, Credential: "address"}.Dial)
+	conn, err := dialTarget(ctx, s, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +60,24 @@ func logIn(ctx context.Context, s *connector.Session, set *secret.Set, client ss
 		return nil, err
 	}
 	return out, nil
+}
+
+func dialTarget(ctx context.Context, s *connector.Session, settings settings) (net.Conn, error) {
+	return database.Within(ctx, s, database.Plan{Address: settings.address, Credential: "address"}.Dial)
+}
+
+// seeHostKey connects and leaves once the target's host key is verified.
+func seeHostKey(ctx context.Context, s *connector.Session, settings settings) (ssh.PublicKey, error) {
+	conn, err := dialTarget(ctx, s, settings)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	l := &login{settings: settings, version: versionFor(nobody{}.ClientVersion()), keyOnly: true}
+	if _, err = l.run(ctx, conn); l.keyed {
+		return l.shownKey, nil
+	}
+	return nil, err
 }
 
 func (l *login) run(ctx context.Context, conn net.Conn) (*upstream, error) {
@@ -98,6 +117,9 @@ func (l *login) config() *ssh.ClientConfig {
 		HostKeyCallback: func(address string, remote net.Addr, key ssh.PublicKey) error {
 			l.shownKey, l.hostKey = key, l.settings.hostKeys.Check(address, remote, key)
 			l.keyed = l.hostKey == nil
+			if l.keyed && l.keyOnly {
+				return errUserUnknown
+			}
 			return l.hostKey
 		},
 		BannerCallback: l.banner,
