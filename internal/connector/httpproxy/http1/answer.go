@@ -103,7 +103,7 @@ func (a *answer) appendHead(fields http1wire.Fields) error {
 
 // decide settles how the body ends.
 func (a *answer) decide(code int) {
-	a.closes = a.closes || a.c.head.Close || a.c.server.draining.Load()
+	a.closes = a.closes || a.c.head.Close || a.c.server.draining.Load() || a.c.body.isUnread()
 	a.bodyless = code == http.StatusNoContent || code == http.StatusNotModified || a.c.head.Method == http.MethodHead
 	switch {
 	case code == http.StatusNoContent, code == http.StatusNotModified:

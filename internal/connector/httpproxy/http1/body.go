@@ -17,6 +17,7 @@ type body struct {
 	mu     sync.Mutex // guards what follows; held while it is read
 	left   int64      // negative for chunks
 	chunks http1wire.Chunks
+	begun  bool  // somebody has asked for it
 	owed   bool  // the client waits for 100 Continue
 	err    error // io.EOF at the end
 }
@@ -39,7 +40,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.owed && b.c.in.Len() == 0 {
 		b.c.answer.sayContinue()
 	}
-	b.owed = false
+	b.begun, b.owed = true, false
 	n, err := b.read(p)
 	if err == io.EOF {
 		b.trailers()
@@ -94,6 +95,19 @@ func (b *body) ended() bool {
 	return b.err == io.EOF
 }
 
+// isUnread says whether the connection cannot get to a next request, because
+// nobody has asked for the body.
+func (b *body) isUnread() bool {
+	if b == nil || !b.mu.TryLock() {
+		return false
+	}
+	defer b.mu.Unlock()
+	return !b.begun && !b.isThere()
+}
+
+// isThere says whether the client has sent all that is left.
+func (b *body) isThere() bool { return !b.owed && b.left > 0 && b.left <= int64(b.c.in.Len()) }
+
 // end makes sure that nobody reads any more, and says whether the connection is
 // where the next request begins.
 func (b *body) end() bool {
@@ -106,7 +120,7 @@ func (b *body) end() bool {
 	}
 	defer b.mu.Unlock()
 	whole := b.err == io.EOF
-	if b.err == nil && !b.owed && b.left > 0 && b.left <= int64(b.c.in.Len()) {
+	if b.err == nil && b.isThere() {
 		b.c.in.Skip(int(b.left)) // all there, and nobody wanted it
 		whole = true
 	}

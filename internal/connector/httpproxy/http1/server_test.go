@@ -101,6 +101,31 @@ func TestUnreadBodies(t *testing.T) {
 	c.ended()
 }
 
+// A client whose body nobody has asked for is told that its connection ends,
+// and does not send a next request into it.
+func TestUnreadBodyIsTheLast(t *testing.T) {
+	_, dial := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/read" {
+			_, _ = io.ReadFull(r.Body, make([]byte, 2))
+		}
+		w.WriteHeader(403)
+	})
+	for request, last := range map[string]bool{
+		"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n":                                                    false,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc":                           false,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\nabc":                       true,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n":      true,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n":                     true,
+		"POST http://a/read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n": false, // more may be to come, and read
+	} {
+		c := dial()
+		c.send(request)
+		if resp := c.wants(403, ""); resp.Close != last {
+			t.Errorf("%q: the last: %v", request, resp.Close)
+		}
+	}
+}
+
 // A client that is still sending sees why it should not.
 func TestAnswerToAnEndlessBody(t *testing.T) {
 	_, dial := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(413) })
