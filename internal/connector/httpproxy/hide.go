@@ -255,8 +255,11 @@ type hideReader struct {
 // Read delivers what is known to hold no credential.
 func (r *hideReader) Read(p []byte) (int, error) {
 	for len(r.out) == 0 {
-		if r.err != nil {
+		switch {
+		case r.err != nil:
 			return 0, r.err
+		case r.isBehind():
+			return r.from.Read(p)
 		}
 		r.fill(len(p))
 	}
@@ -265,17 +268,15 @@ func (r *hideReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// isBehind says whether all that is looked through has been read.
+func (r *hideReader) isBehind() bool { return r.seen >= hideLimit+r.longest }
+
 func (r *hideReader) fill(n int) {
 	buf := make([]byte, min(max(n, 512), copyBuffer))
 	n, r.err = r.from.Read(buf)
-	if r.seen >= hideLimit+r.longest {
-		r.out = append(r.in, buf[:n]...)
-		r.in = nil
-		return
-	}
 	r.seen += n
 	r.in = append(r.in, buf[:n]...)
-	r.out = r.replace(r.err != nil || r.seen >= hideLimit+r.longest)
+	r.out = r.replace(r.err != nil || r.isBehind())
 }
 
 // replace takes what is sure out of in; last says that nothing will follow.
@@ -308,9 +309,9 @@ func (h *hider) replaced(text []byte) []byte {
 // start is the length of the longest end of in that a credential begins with.
 func (r *hideReader) start() int {
 	for n := min(r.longest-1, len(r.in)); n > 0; n-- {
-		end := string(r.in[len(r.in)-n:])
+		end := r.in[len(r.in)-n:]
 		for _, t := range r.texts {
-			if len(t) > n && strings.HasPrefix(t, end) {
+			if len(t) > n && t[:n] == string(end) {
 				return n
 			}
 		}

@@ -96,7 +96,7 @@ func transportText(err error) string {
 	case strings.Contains(text, "Proxy Authentication Required"):
 		return "the upstream proxy demands a login; write it into HTTPS_PROXY as http://user:password@host:port"
 	case strings.Contains(text, "EOF"), strings.Contains(text, "reset"), strings.Contains(text, "closed"):
-		return "the connection ended before the answer"
+		return "the connection ended before the answer did"
 	}
 	return "the connection failed"
 }

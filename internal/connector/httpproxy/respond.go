@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/message"
 )
 
@@ -46,7 +45,7 @@ func (x *exchange) respond(resp *message.Response, hidden []string) {
 		x.log().Warn("the target repeated a credential in its answer, which was replaced", "request", x.what())
 	}
 	if err != nil {
-		x.log().Debug("answer broken off", "request", x.what(), "error", database.Clean(err.Error()))
+		x.log().Debug("answer broken off", "request", x.what(), "error", transportText(err))
 		x.abort()
 	}
 	x.letGo()

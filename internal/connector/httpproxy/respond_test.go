@@ -1,12 +1,14 @@
 package httpproxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"secretless/internal/connector"
@@ -49,5 +51,22 @@ func TestBufferOfAFailedWriteIsNotUsedAgain(t *testing.T) {
 				t.Fatal("it is used again")
 			}
 		}
+	}
+}
+
+// What a library says of an answer that breaks off may quote the target, for
+// instance the words of a GOAWAY, and is not logged.
+func TestErrorsOfBodiesAreNotQuoted(t *testing.T) {
+	var log bytes.Buffer
+	x := &exchange{
+		connector: &Connector{}, w: &keeper{}, r: &message.Request{Method: http.MethodGet, Major: 1},
+		stage: &stage{session: &connector.Session{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}},
+	}
+	x.respond(&message.Response{
+		Code: 200, Length: 5,
+		Body: io.NopCloser(iotest.ErrReader(errors.New(`http2: server sent GOAWAY and closed the connection; debug="opensesame-4711"`))),
+	}, nil)
+	if !strings.Contains(log.String(), "answer broken off") || strings.Contains(log.String(), "opensesame") {
+		t.Error(log.String())
 	}
 }
