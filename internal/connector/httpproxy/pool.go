@@ -21,6 +21,7 @@ import (
 
 const (
 	idlePerOrigin     = 64
+	idleTotal         = 256
 	idleConnTime      = 90 * time.Second
 	continueTime      = 2 * time.Second // a target without 100 Continue gets the body then
 	maxResponseHeader = 256 << 10
@@ -55,6 +56,7 @@ func newPool(env *environment, g *guard, plainUpstream bool, connect, response t
 		TLSClientConfig:        env.tlsConfig(),
 		TLSHandshakeTimeout:    connect,
 		DisableCompression:     true,
+		MaxIdleConns:           idleTotal,
 		MaxIdleConnsPerHost:    idlePerOrigin,
 		IdleConnTimeout:        idleConnTime,
 		ResponseHeaderTimeout:  response,
@@ -72,7 +74,7 @@ func newPool(env *environment, g *guard, plainUpstream bool, connect, response t
 		p.plain = &http1.Targets{
 			Dial: p.dial, ResponseTimeout: response, ContinueTimeout: continueTime,
 			Limits:        http1wire.Limits{Bytes: maxResponseHeader, Lines: maxResponseLines},
-			IdlePerOrigin: idlePerOrigin, IdleTime: idleConnTime,
+			IdlePerOrigin: idlePerOrigin, IdleTotal: idleTotal, IdleTime: idleConnTime,
 		}
 	}
 	p.h2c = p.auto.Clone()

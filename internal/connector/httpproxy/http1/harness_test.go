@@ -209,7 +209,7 @@ func newTargets(t *testing.T) *http1.Targets {
 	var d net.Dialer
 	ts := &http1.Targets{
 		Dial: d.DialContext, ResponseTimeout: 10 * time.Second, ContinueTimeout: 10 * time.Second,
-		Limits: http1wire.Limits{Bytes: 8 << 10, Lines: 64}, IdlePerOrigin: 4, IdleTime: time.Minute,
+		Limits: http1wire.Limits{Bytes: 8 << 10, Lines: 64}, IdlePerOrigin: 4, IdleTotal: 16, IdleTime: time.Minute,
 	}
 	t.Cleanup(ts.Close)
 	return ts

@@ -111,11 +111,11 @@ func TestUnreadBodyIsTheLast(t *testing.T) {
 		w.WriteHeader(403)
 	})
 	for request, last := range map[string]bool{
-		"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n":                                                    false,
-		"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc":                           false,
-		"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\nabc":                       true,
-		"POST http://a/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n":      true,
-		"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n":                     true,
+		"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n":                                                     false,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc":                            false,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\nabc":                        true,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n":       true,
+		"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n":                      true,
 		"POST http://a/read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n": false, // more may be to come, and read
 	} {
 		c := dial()

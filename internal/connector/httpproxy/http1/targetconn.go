@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -120,8 +121,9 @@ func (c *targetConn) set(until time.Time) {
 
 // appendHead writes the head of out.
 func (c *targetConn) appendHead(to origin.Origin, out *message.Request) error {
-	b := append(append(c.out[:0], out.Method...), ' ')
 	path := out.URL.RequestURI()
+	c.out = slices.Grow(c.out[:0], headSize(path, to, out))
+	b := append(append(c.out, out.Method...), ' ')
 	if !http1wire.IsToken(out.Method) || !http1wire.IsValue(path) || strings.ContainsAny(path, " \t") {
 		return http1wire.ErrUnwritable
 	}
@@ -141,6 +143,20 @@ func (c *targetConn) appendHead(to origin.Origin, out *message.Request) error {
 	b, err := http1wire.AppendFields(b, out.Fields, framesRequest)
 	c.out = append(b, "\r\n"...)
 	return err
+}
+
+// headSize is room enough for a head. A buffer that grew while it is written
+// would leave its old self behind, with a credential in it that nobody wipes.
+func headSize(path string, to origin.Origin, out *message.Request) int {
+	const others = 128 // what stands around these
+	n := others + len(out.Method) + len(path) + len(to.Authority())
+	for i := range out.Fields {
+		n += len(out.Fields[i].Name) + len(out.Fields[i].Value) + len(": \r\n")
+	}
+	for _, name := range out.Announced {
+		n += len(name) + len(", ")
+	}
+	return n
 }
 
 // takesBody are methods for which a missing body is worth saying.

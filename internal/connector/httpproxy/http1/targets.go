@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,12 +28,13 @@ type Targets struct {
 	// Panicked hears of panics of who reads a request's body, which end that
 	// request alone; it may be nil.
 	Panicked func(value any)
-	// IdlePerOrigin and IdleTime bound the connections that are kept.
-	IdlePerOrigin int
-	IdleTime      time.Duration
+	// IdlePerOrigin, IdleTotal and IdleTime bound the connections that are kept.
+	IdlePerOrigin, IdleTotal int
+	IdleTime                 time.Duration
 
-	mu      sync.Mutex // guards what follows
-	idle    map[origin.Origin][]*targetConn
+	mu      sync.Mutex                      // guards what follows
+	idle    map[origin.Origin][]*targetConn // each list by since
+	kept    int                             // in all of idle
 	closed  bool
 	sweeper *time.Timer // set while connections are kept
 
@@ -97,6 +99,7 @@ func (t *Targets) take(to origin.Origin) *targetConn {
 	c := kept[len(kept)-1] // the one that is the least likely to be dead
 	kept[len(kept)-1] = nil
 	t.idle[to] = kept[:len(kept)-1]
+	t.kept--
 	return c
 }
 
@@ -112,9 +115,30 @@ func (t *Targets) put(to origin.Origin, c *targetConn, now time.Time) {
 	if t.idle == nil {
 		t.idle = map[origin.Origin][]*targetConn{}
 	}
+	if t.kept >= t.IdleTotal {
+		t.closeOldest()
+	}
 	t.idle[to] = append(t.idle[to], c)
+	t.kept++
 	if t.sweeper == nil {
 		t.sweeper = time.AfterFunc(t.sweepEvery(), t.sweep)
+	}
+}
+
+// closeOldest looks at one connection to each target.
+func (t *Targets) closeOldest() {
+	var oldest origin.Origin
+	for to, kept := range t.idle {
+		if len(kept) == 0 {
+			delete(t.idle, to)
+		} else if at := t.idle[oldest]; len(at) == 0 || kept[0].since.Before(at[0].since) {
+			oldest = to
+		}
+	}
+	if kept := t.idle[oldest]; len(kept) > 0 {
+		kept[0].close()
+		t.idle[oldest] = slices.Delete(kept, 0, 1)
+		t.kept--
 	}
 }
 
@@ -138,6 +162,7 @@ func (t *Targets) sweep() {
 			}
 			left = append(left, c)
 		}
+		t.kept -= len(kept) - len(left)
 		clear(kept[len(left):])
 		if t.idle[to] = left; len(left) == 0 {
 			delete(t.idle, to)
@@ -159,7 +184,7 @@ func (t *Targets) Close() {
 			c.close()
 		}
 	}
-	t.idle = nil
+	t.idle, t.kept = nil, 0
 	if t.sweeper != nil {
 		t.sweeper.Stop()
 	}

@@ -485,3 +485,24 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	mustAsk(t, ts, tg.to, request(t, "GET", nil), "ok") // in flight while it closes
 	<-gone
 }
+
+// Requests for many targets do not keep a connection for each: the one that has
+// been idle for the longest goes.
+func TestIdleConnectionsAreCounted(t *testing.T) {
+	ts := newTargets(t)
+	ts.IdleTotal = 2
+	var all []*target
+	for range 3 {
+		tg := newTarget(t, always(ok))
+		mustAsk(t, ts, tg.to, request(t, "GET", nil), "ok")
+		all = append(all, tg)
+	}
+	for _, i := range []int{2, 1, 0} {
+		mustAsk(t, ts, all[i].to, request(t, "GET", nil), "ok")
+	}
+	for i, want := range []int{2, 1, 1} {
+		if n := all[i].connections(); n != want {
+			t.Errorf("%d connections to the target %d, want %d", n, i, want)
+		}
+	}
+}

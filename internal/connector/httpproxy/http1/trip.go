@@ -58,6 +58,7 @@ var ErrTooManyInterim = errors.New("too many interim answers")
 func (x *trip) run() (*message.Response, error) {
 	x.sending = x.out.HasBody()
 	if err := x.c.appendHead(x.to, x.out); err != nil {
+		clear(x.c.out)
 		x.drop()
 		return nil, err
 	}
