@@ -77,10 +77,7 @@ func (b *build) checkAlike(group []*broker.Service) {
 func (b *build) sharedConnector(group []*broker.Service) (connector.Connector, error) {
 	members := make([]connector.Member, len(group))
 	for i, s := range group {
-		members[i] = connector.Member{
-			Service: s.Name, Kind: s.Kind, Connector: s.Connector, Credentials: s.Credentials,
-			Log: b.log.With("service", s.Name),
-		}
+		members[i] = connector.Member{Service: s.Name, Kind: s.Kind, Connector: s.Connector, Credentials: s.Credentials}
 	}
 	return b.connectors[group[0].Kind].Share(members)
 }

@@ -75,7 +75,6 @@ type Member struct {
 	Kind        string // the connector's id
 	Connector   Connector
 	Credentials Credentials
-	Log         *slog.Logger
 }
 
 // MemberError is an error about one member of a shared address, or, where

@@ -47,7 +47,7 @@ func share(members []connector.Member) (connector.Connector, error) {
 		}
 		for _, s := range c.services {
 			member := *s
-			member.kind, member.credentials, member.log = m.Kind, m.Credentials, m.Log
+			member.kind, member.credentials = m.Kind, m.Credentials
 			all = append(all, &member)
 		}
 	}

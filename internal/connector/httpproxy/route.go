@@ -44,7 +44,7 @@ func (b bound) credentials(s *connector.Session) connector.Credentials {
 
 // request binds out to the origin, in r.
 func (b bound) request(r *auth.Request, out *message.Request, set *secret.Set) *auth.Request {
-	return r.Bind(b.to, b.service.name, out, set)
+	return r.Bind(b.to, out, set)
 }
 
 // asked is what a client wants, as far as rules care.

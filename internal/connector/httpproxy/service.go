@@ -3,7 +3,6 @@ package httpproxy
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 // sent. It is not changed once built.
 type service struct {
 	name, kind string
-	log        *slog.Logger
 	// credentials is nil for a service that has its address to itself: the
 	// session has them.
 	credentials connector.Credentials
@@ -40,7 +38,7 @@ type service struct {
 // newService checks a config section.
 func newService(config auth.Config, setup connector.Setup, placeholder string) (*service, error) {
 	s := &service{
-		name: setup.Service, log: setup.Log, placeholder: placeholder,
+		name: setup.Service, placeholder: placeholder,
 		forceSSL: config.ForceSSL, allowPlaintext: config.AllowPlaintext,
 		forward: config.Unmatched == "forward", responseTimeout: config.ResponseTimeout,
 		redact: len(config.Hosts) > 0, refresh: &refreshLimit{},

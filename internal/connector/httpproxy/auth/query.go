@@ -22,7 +22,6 @@ func (r *Request) SetOpenQuery(name, value string) {
 		pair = "&" + pair
 	}
 	r.out.URL.RawQuery += pair
-	r.added(name)
 }
 
 // SetRawQuery replaces the whole query, for signers whose signature covers it.

@@ -22,36 +22,31 @@ import (
 // to. It belongs to one goroutine at a time.
 type Request struct {
 	to      origin.Origin
-	service string
 	out     *message.Request
 	secrets *secret.Set
 	body    body
-	names   []string // of headers and query parameters that were added
 	hidden  []string
-	room    struct{ names, hidden [4]string } // for what most requests have
+	room    [4]string // for hidden, of most requests
 }
 
 // NewRequest binds out to an origin: its scheme, host and Host header become
 // that origin's. The Request owns out and its fields from here on; the caller goes
 // on owning the secrets.
-func NewRequest(to origin.Origin, service string, out *message.Request, secrets *secret.Set) *Request {
-	return new(Request).Bind(to, service, out, secrets)
+func NewRequest(to origin.Origin, out *message.Request, secrets *secret.Set) *Request {
+	return new(Request).Bind(to, out, secrets)
 }
 
 // Bind is NewRequest in place of what r was.
-func (r *Request) Bind(to origin.Origin, service string, out *message.Request, secrets *secret.Set) *Request {
+func (r *Request) Bind(to origin.Origin, out *message.Request, secrets *secret.Set) *Request {
 	out.URL.Scheme, out.URL.Host, out.URL.User = to.Scheme(), to.Authority(), nil
 	out.Host = to.Authority()
-	*r = Request{to: to, service: service, out: out, secrets: secrets, body: body{from: out.Body}}
-	r.names, r.hidden = r.room.names[:0], r.room.hidden[:0]
+	*r = Request{to: to, out: out, secrets: secrets, body: body{from: out.Body}}
+	r.hidden = r.room[:0]
 	return r
 }
 
 // To is where the request will be sent.
 func (r *Request) To() origin.Origin { return r.to }
-
-// Service is the service's name, for messages.
-func (r *Request) Service() string { return r.service }
 
 // Secrets are the service's credentials, valid until the target's response has
 // begun. Do not wipe them.
@@ -111,7 +106,6 @@ func (r *Request) SetOpenHeader(name, value string) error {
 	}
 	r.removeTrailer(name)
 	r.out.Fields.Set(name, value)
-	r.added(name)
 	return nil
 }
 
@@ -158,15 +152,6 @@ const shortestHidden = 8
 
 // Hidden are the texts to be kept from the client. For the proxy.
 func (r *Request) Hidden() []string { return r.hidden }
-
-// Added names the headers and query parameters that were added. For the proxy.
-func (r *Request) Added() []string { return r.names }
-
-func (r *Request) added(name string) {
-	if !slices.Contains(r.names, name) {
-		r.names = append(r.names, name)
-	}
-}
 
 // Identity asks the target not to encode its answer, so that what it holds can
 // be seen. For the proxy.

@@ -59,7 +59,7 @@ func newRequest(t *testing.T, secrets *secret.Set, method, url, body string, hea
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "s3", message.FromHTTP(out), secrets)
+	return auth.NewRequest(to, message.FromHTTP(out), secrets)
 }
 
 // signatureOf is what a request was signed with.

@@ -24,7 +24,7 @@ func request(t *testing.T, username, password string) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "api", message.FromHTTP(out), secret.NewSet(map[string]secret.Value{
+	return auth.NewRequest(to, message.FromHTTP(out), secret.NewSet(map[string]secret.Value{
 		"username": secret.Copy(username), "password": secret.Copy(password),
 	}))
 }

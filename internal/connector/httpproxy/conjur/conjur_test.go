@@ -23,7 +23,7 @@ func request(t *testing.T, token string) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "conjur", message.FromHTTP(out), secret.NewSet(map[string]secret.Value{"accessToken": secret.Copy(token)}))
+	return auth.NewRequest(to, message.FromHTTP(out), secret.NewSet(map[string]secret.Value{"accessToken": secret.Copy(token)}))
 }
 
 func TestAuthenticate(t *testing.T) {

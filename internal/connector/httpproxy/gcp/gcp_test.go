@@ -57,7 +57,7 @@ func newRequest(t *testing.T, key string) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "gcs", message.FromHTTP(out), secret.NewSet(map[string]secret.Value{credential: secret.Copy(key)}))
+	return auth.NewRequest(to, message.FromHTTP(out), secret.NewSet(map[string]secret.Value{credential: secret.Copy(key)}))
 }
 
 func mustBuild(t *testing.T, c Config) *authenticator {

@@ -34,7 +34,7 @@ func request(t *testing.T, url, body string, pairs ...string) *auth.Request {
 	for i := 0; i < len(pairs); i += 2 {
 		values[pairs[i]] = secret.Copy(pairs[i+1])
 	}
-	return auth.NewRequest(to, "api", message.FromHTTP(out), secret.NewSet(values))
+	return auth.NewRequest(to, message.FromHTTP(out), secret.NewSet(values))
 }
 
 func mustBuild(t *testing.T, c Config, credentials ...string) auth.Authenticator {

@@ -174,7 +174,7 @@ func newRequest(t *testing.T, set *secret.Set) *auth.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.NewRequest(to, "api", message.FromHTTP(out), set)
+	return auth.NewRequest(to, message.FromHTTP(out), set)
 }
 
 // client is one that follows no redirects, as the proxy's.
