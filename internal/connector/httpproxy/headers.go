@@ -1,6 +1,7 @@
 package httpproxy
 
 import (
+	"slices"
 	"strings"
 
 	"secretless/internal/connector/httpproxy/message"
@@ -19,38 +20,39 @@ func upgradeOf(f http1wire.Fields) string {
 // removeHopByHop takes out what is about one connection alone (RFC 9110
 // section 7.6.1), and what is between a client and its proxy.
 func removeHopByHop(f *http1wire.Fields) {
-	var room [4]string
-	lists := room[:0]
-	for _, field := range *f {
-		if field.Name == "Connection" {
-			lists = append(lists, field.Value)
+	var room [8]string
+	named := room[:0]
+	for list := range f.All("Connection") {
+		for list != "" {
+			var element string
+			element, list, _ = strings.Cut(list, ",")
+			named = append(named, strings.Trim(element, " \t"))
 		}
 	}
+	if len(named) > len(room) {
+		removeNamed(f, named)
+		return
+	}
 	f.DelFunc(func(name string) bool {
-		if isHopByHop(name) {
-			return true
-		}
-		for _, list := range lists {
-			if names(list, name) {
-				return true
-			}
-		}
-		return false
+		return isHopByHop(name) || slices.ContainsFunc(named, func(have string) bool { return http1wire.SameName(have, name) })
 	})
 }
 
-// names says whether a list has the name, in any spelling: what is removed must
-// not come as a twin.
-func names(list, name string) bool {
-	for list != "" {
-		var element string
-		element, list, _ = strings.Cut(list, ",")
-		if http1wire.SameName(strings.Trim(element, " \t"), name) {
-			return true
-		}
+// removeNamed is for more names than a request has: the time must not grow with
+// their number and that of the fields.
+func removeNamed(f *http1wire.Fields, named []string) {
+	set := make(map[string]struct{}, len(named))
+	for _, name := range named {
+		set[folded(name)] = struct{}{}
 	}
-	return false
+	f.DelFunc(func(name string) bool {
+		_, found := set[folded(name)]
+		return found || isHopByHop(name)
+	})
 }
+
+// folded is equal for names that are the same, see http1wire.SameName.
+func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
 // isHopByHop says whether a field of that name is never passed on. Many servers
 // take _ for -: what is removed must not come as a twin.

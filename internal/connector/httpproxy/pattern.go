@@ -106,12 +106,19 @@ func cleanSegments(path string) (segments []string, ok bool) {
 	return segments, true
 }
 
+// maxLayers is how often something may be encoded over and over: more than any
+// program decodes.
+const maxLayers = 8
+
 // ambiguous looks for . and .. as a segment to whoever takes \ or an encoded
 // slash for a separator, ignores what follows a semicolon or ends in blanks, or
 // decodes several times; and for control characters and bytes that are no UTF-8,
 // which may be dropped or be a dot in a longer form.
 func ambiguous(segment string) bool {
-	for strings.Contains(segment, "%") { // gets shorter each time
+	for layer := 0; strings.Contains(segment, "%"); layer++ {
+		if layer == maxLayers {
+			return true
+		}
 		again, err := url.PathUnescape(segment)
 		if err != nil || again == segment {
 			break

@@ -12,6 +12,7 @@ import (
 	"secretless/internal/connector/httpproxy/auth"
 	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/wire/http1wire"
 )
 
 func testService(t testing.TB, c auth.Config) *service {
@@ -86,6 +87,28 @@ func TestAmbiguousPaths(t *testing.T) {
 		if s.match(&a).kind == 0 {
 			t.Errorf("%s does not match", p)
 		}
+	}
+}
+
+// What is encoded many times over means nothing, and decoding it layer by layer
+// is work for a client to give.
+func TestManyLayersOfEncoding(t *testing.T) {
+	for layers, want := range map[int]bool{1: true, 2: true, 20_000: false} {
+		if _, ok := cleanSegments("/v1/%" + strings.Repeat("25", layers)); ok != want {
+			t.Errorf("%d layers: %v", layers, ok)
+		}
+	}
+}
+
+// A head that is one long list costs no more than its length.
+func TestLongConnectionLists(t *testing.T) {
+	f := http1wire.Fields{{Name: "Connection", Value: strings.Repeat("a,", 80_000) + " x_mine ,\tLAST"}}
+	for range 3000 {
+		f = append(f, http1wire.Field{Name: "X", Value: "1"})
+	}
+	f = append(f, http1wire.Field{Name: "X-Mine"}, http1wire.Field{Name: "X_mine"}, http1wire.Field{Name: "Last"}, http1wire.Field{Name: "A"})
+	if removeHopByHop(&f); len(f) != 3000 || f[2999].Name != "X" {
+		t.Errorf("%d left, the last %v", len(f), f[len(f)-1])
 	}
 }
 

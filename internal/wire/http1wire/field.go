@@ -259,7 +259,10 @@ func (s *said) announced(f *Fields, chunked bool) ([]string, error) {
 				return nil, malformed("a trailer's name")
 			case isFraming(name):
 				return nil, malformed("a trailer that would say where the message ends")
-			case !slices.Contains(names, name):
+			case slices.Contains(names, name):
+			case len(names) == maxTrailerLines: // more than could come
+				return nil, ErrTooLarge
+			default:
 				names = append(names, name)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -134,11 +135,16 @@ func TestRefusedRequests(t *testing.T) {
 
 func TestHeadLimits(t *testing.T) {
 	long := "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", limits.Bytes)
+	trailers := ""
+	for n := range 257 {
+		trailers += fmt.Sprintf("x%d, ", n)
+	}
 	for name, text := range map[string]string{
 		"long line":       long + "\r\n\r\n",
 		"endless line":    long,
 		"too many lines":  "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: y\r\n", limits.Lines) + "\r\n",
 		"endless request": strings.Repeat("y", 2*limits.Bytes),
+		"many trailers":   "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: " + trailers + "\r\n\r\n",
 	} {
 		if _, in, err := read(text); !errors.Is(err, http1wire.ErrTooLarge) && !errors.Is(err, http1wire.ErrFull) {
 			t.Errorf("%s: %v", name, err)

@@ -17,6 +17,9 @@ func Host(text string) (string, error) {
 	if name == "" {
 		return "", errors.New("it is empty")
 	}
+	if len(name) > longestText {
+		return "", errTooLong
+	}
 	if !isASCII(name) || hasACE(name) {
 		mapped, err := international(name)
 		if err != nil {
@@ -86,11 +89,16 @@ func ipv4(text string) (string, error) {
 const (
 	longestName  = 253
 	longestLabel = 63
+	// longestText is what nothing that becomes such a name is longer than. The
+	// time to find that out grows with the square of the length.
+	longestText = 4 * longestName
 )
+
+var errTooLong = errors.New("the name is too long")
 
 func checkName(name string) error {
 	if len(name) > longestName {
-		return errors.New("the name is too long")
+		return errTooLong
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		switch {
