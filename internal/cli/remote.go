@@ -42,14 +42,11 @@ func (f *adminFlags) client(env Env) (*admin.Client, error) {
 	case err == nil && file.Admin.Socket != nil && file.Admin.Socket.Pos != (config.Pos{}):
 		return admin.Dial(file.Admin.Socket.Address), nil
 	}
-	if f.file == "" {
-		name = ""
-	}
 	return usualClient(env, name)
 }
 
-// usualClient looks where a broker has its socket by default. The configuration
-// that was asked for, if one was, has no place of its own.
+// usualClient looks where a broker has its socket by default. The configuration,
+// if there is one, names no place of its own.
 func usualClient(env Env, configuration string) (*admin.Client, error) {
 	places := assemble.AdminSockets(env.LookupEnv)
 	for _, path := range places {
@@ -57,11 +54,11 @@ func usualClient(env Env, configuration string) (*admin.Client, error) {
 			return admin.Dial(path), nil
 		}
 	}
+	looked := "there is no " + strings.Join(places, " and no ")
 	if configuration != "" {
-		return nil, failed(fmt.Errorf("no broker is found: %s has no admin.socket, and there is no %s; start the broker or, if it runs, add one, such as admin: {socket: unix:///run/user/1000/secretless.sock}, and start it again",
-			configuration, strings.Join(places, " and no ")))
+		looked = configuration + " names none (admin.socket), and " + looked
 	}
-	return nil, failed(fmt.Errorf("no broker is found: there is no %s; start one, or name its admin socket with --socket or its configuration with -f", strings.Join(places, " and no ")))
+	return nil, failed(fmt.Errorf("no admin socket is found: %s. A broker that runs has its socket elsewhere, or none: name the socket with --socket or the broker's configuration with -f, or add one to that, such as admin: {socket: unix:///run/user/1000/secretless.sock}, and start the broker again", looked))
 }
 
 // parseOnly reads a configuration for what it says about the broker itself:
