@@ -115,9 +115,16 @@ services:
 		"secret setting with unknown keys": {
 			head + "    credentials: { host: x }\nproviders:\n  mine: { type: vault, token: { frm: fake, get: sesame-8731 }, more: [ [sesame-8731] ] }\n",
 			[]string{
-				`8:31: from is missing; write for instance from: env`, `8:33: unknown key "frm"; did you mean "from"?`,
+				`8:33: unknown key "frm"; did you mean "from"?`,
 				`8:72: credential "more[0]" must be a value or a map of from and get, not a list`,
 			},
+		},
+		"credentials that contain themselves": {
+			head + "    credentials: &c { host: *c, address: { from: fake, get: *c }, password: { from: *c, get: x } }\n",
+			[]string{`6:29: alias *c is inside the anchor that it names`, `6:61: alias *c is inside the anchor that it names`, `6:85: alias *c is inside the anchor that it names`},
+		},
+		"credentials that merge themselves": {
+			head + "    credentials: &c { <<: *c }\n", []string{`6:27: alias *c is inside the anchor that it names`},
 		},
 		"providers in a circle": {
 			head + "    credentials: { host: { from: a, get: x } }\nproviders:\n" +

@@ -185,7 +185,7 @@ func (b *build) credential(s *config.Service, c config.Credential, known connect
 	if known.Deprecated != "" {
 		b.file.Warnf(c.Pos, "credential %q is deprecated: %s", c.Name, known.Deprecated)
 	}
-	if c.From != config.FromLiteral || known.Check == nil {
+	if c.From != config.FromLiteral || c.Broken || known.Check == nil {
 		return
 	}
 	if err := known.Check(string(c.Literal.Bytes())); err != nil {

@@ -110,7 +110,7 @@ func (a *auditTargets) decodeNode(d *decoder, n *node, key string) {
 	a.pos = n.pos
 	if n.kind == listNode {
 		items = n.items
-		if len(items) == 0 {
+		if len(items) == 0 && !n.lost {
 			d.errorf(n.pos, "%s is an empty list; name at least one target", key)
 		}
 	}

@@ -64,7 +64,7 @@ func (r *report) service(e namedEntry[serviceSpec]) Service {
 	}
 	r.protocol(e, &s)
 	if section, ok := e.node.get("credentials"); ok && !section.value.isNull() {
-		s.CredentialsBroken = section.value.kind != mapNode
+		s.CredentialsBroken = section.value.kind != mapNode || section.value.lost
 	}
 	if debug, ok := e.node.get("debug"); ok {
 		r.warnf(debug.pos, "debug has no effect; remove it, and start the broker with --log-level debug")

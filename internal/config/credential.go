@@ -43,8 +43,9 @@ func (d *decoder) credential(e entry) Credential {
 	switch n.kind {
 	case listNode:
 		d.errorf(n.pos, "credential %s must be a value or a map of from and get, not a list", quote(e.key))
+		c.Broken = true
 	case scalarNode:
-		if n.tag != tagBroken {
+		if c.Broken = n.isBroken(); !c.Broken {
 			c.Literal = secret.Copy(textOf(n))
 		}
 	case mapNode:
@@ -68,17 +69,20 @@ func (d *decoder) ref(e entry, c *Credential) {
 	before := len(d.errors)
 	d.structure(&n, reflect.ValueOf(&ref).Elem(), "credential "+quote(e.key))
 	c.FromPos, c.ValuePos = n.locate(e.pos, []string{"from"}), n.locate(e.pos, []string{"get"})
-	if from, ok := n.get("from"); ok {
+	from, ok := n.get("from")
+	if ok {
 		c.FromPos = from.value.pos
 	}
 	get, ok := n.get("get")
 	switch {
+	case !ok && (n.lost || d.mistyped(&n, fieldsOf(reflect.TypeFor[refSpec]()), "get")):
 	case !ok:
 		d.errorf(e.pos, "get is missing; it says what to ask the provider for")
 	case get.value.isNull():
 		d.errorf(get.pos, `get is empty; write "" if that is meant`)
 	}
-	if len(d.errors) > before { // stays an empty literal, about which nothing more is said
+	c.Broken = len(d.errors) > before || n.lost || from.value.isBroken() || get.value.isBroken()
+	if c.Broken {
 		return
 	}
 	c.From, c.ValuePos = ref.From, get.value.pos

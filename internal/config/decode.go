@@ -34,7 +34,7 @@ type decoder struct {
 
 // value fills v from n; f says what errors call it and what is allowed.
 func (d *decoder) value(n *node, v reflect.Value, f field) {
-	if n.kind == scalarNode && n.tag == tagBroken {
+	if n.isBroken() {
 		return
 	}
 	if v.CanAddr() {
@@ -80,10 +80,9 @@ func (d *decoder) credentialForm(n *node, v reflect.Value, f field) bool {
 	if !ok {
 		return false
 	}
-	before := len(d.errors)
 	c := d.credential(entry{key: f.name, pos: n.pos, value: n})
 	switch {
-	case len(d.errors) > before:
+	case c.Broken:
 	case d.bind == nil:
 		d.errorf(n.pos, "%s is a secret, which this section cannot have", f.name)
 	default:
@@ -145,7 +144,9 @@ func (d *decoder) structure(n *node, v reflect.Value, section string) {
 			d.value(e.value, target, f)
 			d.enumerated(e.value, f)
 		case f.required:
-			d.missing(n, f, e, ok)
+			if ok || !n.lost && (d.unknown != nil || !d.mistyped(n, fields, f.name)) {
+				d.missing(n, f, e, ok)
+			}
 		case f.def != nil:
 			d.value(&node{kind: scalarNode, tag: "!!str", value: *f.def, pos: n.pos}, target, f)
 		case target.Kind() == reflect.Struct:
@@ -178,10 +179,22 @@ func (d *decoder) unknownKeys(n *node, fields []field) {
 				d.errorf(e.pos, "unknown key %s; it belongs below %s", quote(e.key), strings.Join(sections, " or "))
 				continue
 			}
-			known := slices.Concat(namesOf(current(fields)), d.siblings)
-			d.errorf(e.pos, "unknown key %s%s", quote(e.key), didYouMeanKey(e.key, known))
+			d.errorf(e.pos, "unknown key %s%s", quote(e.key), didYouMeanKey(e.key, d.known(fields)))
 		}
 	}
+}
+
+func (d *decoder) known(fields []field) []string {
+	return slices.Concat(namesOf(current(fields)), d.siblings)
+}
+
+// mistyped says that an unknown key of n was reported with the question whether
+// name is meant: that it is missing, too, would be one mistake said twice.
+func (d *decoder) mistyped(n *node, fields []field, name string) bool {
+	names := namesOf(fields)
+	return slices.ContainsFunc(n.entries, func(e entry) bool {
+		return !contains(names, e.key) && len(sectionsWith(e.key, fields)) == 0 && Suggest(e.key, d.known(fields)) == name
+	})
 }
 
 // sectionsWith are the sections among fields that have the key: people forget

@@ -89,7 +89,7 @@ func (l *listenList) decodeNode(d *decoder, n *node, key string) {
 	items := []*node{n}
 	if n.kind == listNode {
 		items = n.items
-		if len(items) == 0 {
+		if len(items) == 0 && !n.lost {
 			d.errorf(n.pos, "%s is an empty list; name at least one address", key)
 		}
 	}

@@ -20,6 +20,7 @@ type node struct {
 	value   string // of a scalar, as written
 	items   []*node
 	entries []entry
+	lost    bool // something in it was reported and is not here
 	comment comment
 }
 
@@ -36,6 +37,11 @@ type comment struct{ head, line string }
 
 // isNull is true for a key without a value, which counts as an absent key.
 func (n *node) isNull() bool { return n == nil || n.kind == scalarNode && n.tag == "!!null" }
+
+// tagBroken marks a value that was reported already.
+const tagBroken = "!broken"
+
+func (n *node) isBroken() bool { return n != nil && n.kind == scalarNode && n.tag == tagBroken }
 
 // get finds a key of a map.
 func (n *node) get(key string) (entry, bool) {

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"reflect"
+	"strings"
+)
 
 // httpConnectors are what the old authenticationStrategy could name.
 func httpConnectors() []string { return []string{"basic_auth", "conjur", "aws", "generic_http"} }
@@ -29,7 +32,12 @@ func (r *report) noConnector(e namedEntry[serviceSpec]) {
 	if e.node.kind != mapNode {
 		return
 	}
-	if c, ok := e.node.get("connector"); ok && !c.value.isNull() && c.value.value != "" {
+	c, ok := e.node.get("connector")
+	if ok && !c.value.isNull() && (c.value.value != "" || c.value.isBroken()) {
+		return
+	}
+	d := decoder{report: r}
+	if !ok && (e.node.lost || d.mistyped(e.node, fieldsOf(reflect.TypeFor[serviceSpec]()), "connector")) {
 		return
 	}
 	r.errorf(e.pos, "connector is missing; write for instance connector: pg")

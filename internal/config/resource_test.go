@@ -33,7 +33,7 @@ func TestResource(t *testing.T) {
 		"no spec":       {head, "r.yml:2:1: the resource has no spec; that is where version, services and the rest belong"},
 		"key":           {head + "specs: {}\nspec:" + resourceSpec, `r.yml:4:1: unknown key "specs"; did you mean "spec"?`},
 		"format v1":     {head + "spec: { listeners: [], handlers: [] }\n", "r.yml:4:1: format v1 (listeners and handlers) is no longer read; rewrite the resource with: kubectl get configuration NAME -o yaml | secretless convert - | kubectl replace -f -"},
-		"below":         {head + "spec:" + strings.Replace(resourceSpec, "connector", "conector", 1), "r.yml:6:5: connector is missing; write for instance connector: pg\nr.yml:7:7: unknown key"},
+		"below":         {head + "spec:" + strings.Replace(resourceSpec, "connector", "conector", 1), `r.yml:7:7: unknown key "conector"; did you mean "connector"?`},
 		"empty spec":    {head + "spec: {}\n", "r.yml:4:1: services is missing"},
 	} {
 		f, err := parseText(c.text)

@@ -23,7 +23,7 @@ const (
 type tree struct {
 	*report
 	values int
-	// open are the anchors being resolved: one that contains itself would
+	// open are the anchored nodes being read: one that contains itself would
 	// never end.
 	open map[*yaml.Node]bool
 	full bool // maxValues was passed
@@ -85,6 +85,10 @@ func (t *tree) node(n *yaml.Node, depth int) *node {
 		return nil
 	}
 	out := &node{pos: pos, comment: commentOf(n)}
+	if n.Anchor != "" {
+		t.open[n] = true
+		defer delete(t.open, n)
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		return t.alias(n, depth)
@@ -102,6 +106,8 @@ func (t *tree) node(n *yaml.Node, depth int) *node {
 		for _, item := range n.Content {
 			if c := t.node(item, depth+1); c != nil {
 				out.items = append(out.items, c)
+			} else {
+				out.lost = true
 			}
 		}
 	default:
@@ -115,8 +121,6 @@ func (t *tree) alias(n *yaml.Node, depth int) *node {
 		t.errorf(Pos{n.Line, n.Column}, "alias *%s is inside the anchor that it names", n.Value)
 		return nil
 	}
-	t.open[n.Alias] = true
-	defer delete(t.open, n.Alias)
 	return t.node(n.Alias, depth+1)
 }
 
@@ -157,7 +161,8 @@ func (t *tree) mapping(n *yaml.Node, out *node, depth int) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" {
-			merges = append(merges, t.merged(value, depth)...)
+			maps, ok := t.merged(value, depth)
+			merges, out.lost = append(merges, maps...), out.lost || !ok
 			continue
 		}
 		t.entry(key, value, out, seen, depth)
@@ -180,6 +185,7 @@ func (t *tree) entry(key, value *yaml.Node, out *node, seen map[string]int, dept
 	v := t.node(value, depth+1)
 	switch {
 	case k == nil:
+		out.lost = true
 	case k.kind != scalarNode || k.isNull():
 		t.errorf(pos, "a key must be text, not %s", k.describe())
 	case seen[k.value] != 0:
@@ -193,14 +199,11 @@ func (t *tree) entry(key, value *yaml.Node, out *node, seen map[string]int, dept
 	}
 }
 
-// tagBroken marks a value that was reported already.
-const tagBroken = "!broken"
-
-// merged are the maps that a << brings in.
-func (t *tree) merged(n *yaml.Node, depth int) []*node {
+// merged are the maps that a << brings in; ok is false after a report.
+func (t *tree) merged(n *yaml.Node, depth int) (maps []*node, ok bool) {
 	v := t.node(n, depth+1)
 	if v == nil {
-		return nil
+		return nil, false
 	}
 	list := []*node{v}
 	if v.kind == listNode {
@@ -208,9 +211,9 @@ func (t *tree) merged(n *yaml.Node, depth int) []*node {
 	}
 	if slices.ContainsFunc(list, func(m *node) bool { return m.kind != mapNode }) {
 		t.errorf(Pos{n.Line, n.Column}, "<< needs a map or a list of maps to merge")
-		return nil
+		return nil, false
 	}
-	return list
+	return list, !v.lost
 }
 
 func commentOf(n *yaml.Node) comment { return comment{n.HeadComment, n.LineComment} }

@@ -73,8 +73,9 @@ type Service struct {
 	Listen       []Listen
 	// Credentials are in file order.
 	Credentials []Credential
-	// CredentialsBroken says that credentials is no map, which has been
-	// reported: there is no telling which of them are missing.
+	// CredentialsBroken says that credentials is no map, or a part of it could
+	// not be read, which has been reported: there is no telling which of them
+	// are missing.
 	CredentialsBroken bool
 	// Config is the connector's own section; a zero Section if there is none.
 	Config Section
@@ -115,6 +116,9 @@ type Credential struct {
 	Get string
 	// Literal is the value where From is FromLiteral. It belongs to the File.
 	Literal secret.Value
+	// Broken says that what is wrong with it was reported: it is an empty
+	// literal, about which nothing more is to be said.
+	Broken bool
 	// Pos is the name's place; FromPos and ValuePos are those of the provider
 	// and the id, or of the scalar.
 	Pos, FromPos, ValuePos Pos
