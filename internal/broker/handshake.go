@@ -69,6 +69,7 @@ func (h *handshake) session(b *Broker) *connector.Session {
 		OnEstablished:    h.establish,
 		OnUse:            func(ctx context.Context, what string) error { return b.used(ctx, h.conn, what) },
 		OnRequest:        h.request,
+		OnUnserved:       h.unserved,
 	}
 	if b.identify {
 		s.OnReached = func(ctx context.Context, t connector.Target) error { return b.reached(ctx, h, t) }

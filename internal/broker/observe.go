@@ -149,6 +149,22 @@ func (h *handshake) request(ctx context.Context, r connector.Request) (context.C
 	}}
 }
 
+// unserved counts and logs a request that failed: many of them on one connection
+// are as many lines as of connections.
+func (h *handshake) unserved(u connector.Unserved) {
+	c := h.conn.gen.counters
+	c.unserved.Add(1)
+	held, ok := c.quiet.allow(time.Now())
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.Uint64("connection", h.conn.id), slog.String("request", u.What), slog.Int("status", u.Status)}
+	if held > 0 {
+		attrs = append(attrs, slog.Int("more", held))
+	}
+	h.conn.gen.log.LogAttrs(h.ctx, slog.LevelWarn, "request not served", append(attrs, slog.String("error", u.Text))...)
+}
+
 // requestReason: what a client did wrong is no failure of the broker's.
 func requestReason(status int) string {
 	if status == 0 || status >= 500 {

@@ -34,3 +34,30 @@ func TestStepsInLog(t *testing.T) {
 		t.Error("the log quotes an error")
 	}
 }
+
+// Requests that cannot be served are failures of the service, and a flood of them
+// is none of the log.
+func TestUnservedRequests(t *testing.T) {
+	const flood = loggedEnds + 7
+	b := newBroker(t)
+	b.mustApply(t, service("svc", connectorFunc(func(_ context.Context, s *connector.Session) error {
+		for range flood {
+			s.Unserved(connector.Unserved{What: "GET http://a/", Status: 502, Text: "a refuses connections"})
+		}
+		_, err := s.Client.Write([]byte("done\n"))
+		return err
+	})))
+	c := dial(t, "tcp", b.address(t, "svc"))
+	c.expect("done")
+	c.expectEnd()
+	line := `level=WARN msg="request not served" service=svc connector=`
+	if n := strings.Count(b.log.String(), line); n != loggedEnds {
+		t.Errorf("%d lines:\n%s", n, b.log)
+	}
+	if !strings.Contains(b.log.String(), `connection=1 request="GET http://a/" status=502 error="a refuses connections"`) {
+		t.Errorf("the log:\n%s", b.log)
+	}
+	if s := b.Status()[0]; s.RequestsFailed != flood || s.Failed != 0 {
+		t.Errorf("%+v", s)
+	}
+}

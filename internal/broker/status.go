@@ -14,7 +14,7 @@ import (
 type counters struct {
 	active, handshakes             atomic.Int64
 	accepted, established, refused atomic.Uint64
-	failed, panics                 atomic.Uint64
+	failed, panics, unserved       atomic.Uint64
 	toTarget, toClient             atomic.Int64
 	kinds                          [connector.KindClientGone + 1]atomic.Uint64
 	refusals                       [len(refusalReasons)]atomic.Uint64
@@ -80,6 +80,9 @@ type ServiceStatus struct {
 	// Failures splits Failed up by connector.Kind.
 	Failures map[string]uint64 `json:"failures,omitempty"`
 	Panics   uint64            `json:"panics"`
+	// RequestsFailed counts requests on connections that were established, which
+	// the broker could not serve though the client did nothing wrong.
+	RequestsFailed uint64 `json:"requests_failed"`
 	// Rotations counts cached credentials that a target refused and that were
 	// fetched again; Uses those that a client had used, as an agent's keys.
 	Rotations uint64 `json:"rotations"`
@@ -133,7 +136,7 @@ func (g *generation) status() *ServiceStatus {
 		Name: g.svc.Name, Connector: g.svc.Kind, Members: g.svc.Members,
 		Active: c.active.Load(), Handshakes: c.handshakes.Load(),
 		Accepted: c.accepted.Load(), Established: c.established.Load(), Refused: c.refused.Load(),
-		Failed: c.failed.Load(), Panics: c.panics.Load(),
+		Failed: c.failed.Load(), Panics: c.panics.Load(), RequestsFailed: c.unserved.Load(),
 		BytesToTarget: c.toTarget.Load(), BytesToClient: c.toClient.Load(),
 		Rotations: c.rotations.Load(), Uses: c.uses.Load(),
 	}

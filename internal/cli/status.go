@@ -24,7 +24,8 @@ func statusCommand(env Env) *cobra.Command {
 		Long: `Show what the running broker does: its services with their addresses and
 counters, its providers, and the last error of each service. OPEN counts the
 connections that are open now, everything else is counted from the start of the
-service. No secret is shown.`,
+service. FAILED are connections that were not established and, of HTTP services,
+requests that the broker could not serve. No secret is shown.`,
 		Example: `  secretless status
   secretless status --socket /run/secretless/admin.sock
   secretless status --json | jq '.services[].active'`,
@@ -76,7 +77,7 @@ func printStatus(to io.Writer, s admin.Status) error {
 	t := newTable(to)
 	t.row("SERVICE", "CONNECTOR", "STATE", "ADDRESSES", "OPEN", "ACCEPTED", "REFUSED", "FAILED", "TO TARGET", "TO CLIENT")
 	for _, v := range s.Services {
-		t.row(serviceName(v), v.Connector, serviceState(v), strings.Join(v.Addresses, " "), v.Active, v.Accepted, v.Refused, v.Failed,
+		t.row(serviceName(v), v.Connector, serviceState(v), strings.Join(v.Addresses, " "), v.Active, v.Accepted, v.Refused, v.Failed+v.RequestsFailed,
 			top.Bytes(float64(v.BytesToTarget)), top.Bytes(float64(v.BytesToClient)))
 	}
 	if err := t.end(); err != nil {

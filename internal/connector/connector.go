@@ -101,6 +101,8 @@ type Session struct {
 
 	// OnRequest is set by the broker; call Request.
 	OnRequest func(ctx context.Context, r Request) (context.Context, Served)
+	// OnUnserved is set by the broker; call Unserved.
+	OnUnserved func(u Unserved)
 
 	handoff *Handoff
 }
@@ -240,6 +242,25 @@ func (s *Session) Request(ctx context.Context, r Request) (context.Context, Serv
 		return ctx, Served{End: func(Answer) {}}
 	}
 	return s.OnRequest(ctx, r)
+}
+
+// Unserved is a request that is answered with an error of the broker's own,
+// though the client did nothing wrong: the target cannot be reached, or there is
+// no credential.
+type Unserved struct {
+	// What says what was asked for, as that of an Exchange.
+	What string
+	// Status is what the client is told, in the protocol's own numbers, and Text
+	// why, without any secret.
+	Status int
+	Text   string
+}
+
+// Unserved counts and logs a request like a connection that failed.
+func (s *Session) Unserved(u Unserved) {
+	if s.OnUnserved != nil {
+		s.OnUnserved(u)
+	}
 }
 
 // Authenticate resolves the credentials and runs attempt with them. When the

@@ -113,6 +113,9 @@ func (e emitter) service(m broker.Measurement) {
 	e.count(rotations, m.Rotations, name, kind)
 	e.count(uses, m.Uses, name, kind)
 	e.count(panics, m.Panics, name, kind)
+	if len(m.Requests) > 0 {
+		e.count(httpFailed, m.RequestsFailed, name, kind)
+	}
 	for _, one := range append([]string{name}, m.Members...) {
 		e.number(suspended, truth(slices.Contains(m.Suspended, one)), one)
 	}

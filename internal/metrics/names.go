@@ -58,6 +58,7 @@ func families() map[id]family {
 		suspended:       {"secretless_credentials_suspended", "1 while a service's credentials are not tried, because the target keeps rejecting them.", gauge, []string{labelService}},
 		panics:          {"secretless_panics_total", "Panics that ended a connection or a request.", counter, perService},
 		httpRequests:    {"secretless_http_requests_total", "HTTP requests by the class of their answer; none is without one. The connector says how they are authenticated.", counter, with(perService, labelClass)},
+		httpFailed:      {"secretless_http_requests_failed_total", "HTTP requests that were answered with an error of the broker's own, though the client did nothing wrong: no way to the target, or no credential.", counter, perService},
 		httpTime:        {"secretless_http_request_seconds", "HTTP requests from their head to the end of the answer.", histogramKind, perService},
 
 		lookups:        {"secretless_provider_lookups_total", "Lookups that were begun at a provider.", counter, perProvider},
@@ -109,6 +110,7 @@ const (
 	suspended
 	panics
 	httpRequests
+	httpFailed
 	httpTime
 	lookups
 	lookupFailures

@@ -73,7 +73,7 @@ func next(before *model, s *sample) *model {
 			continue
 		}
 		f := flow{
-			accepted: perSecond(v.Accepted, was.Accepted, seconds), failed: perSecond(v.Failed+v.Refused, was.Failed+was.Refused, seconds),
+			accepted: perSecond(v.Accepted, was.Accepted, seconds), failed: perSecond(v.Failed+v.RequestsFailed+v.Refused, was.Failed+was.RequestsFailed+was.Refused, seconds),
 			toTarget: perSecond(v.BytesToTarget, was.BytesToTarget, seconds), toClient: perSecond(v.BytesToClient, was.BytesToClient, seconds),
 		}
 		m.services[v.Name] = f

@@ -138,7 +138,7 @@ func (v *view) services(width int) []line {
 		}
 		rows = append(rows, []string{
 			Escape(name), Escape(s.Connector), state, strconv.FormatInt(s.Active, 10), strconv.FormatInt(s.Handshakes, 10),
-			rate(f.accepted), rate(f.failed), strconv.FormatUint(s.Refused, 10), strconv.FormatUint(s.Failed, 10),
+			rate(f.accepted), rate(f.failed), strconv.FormatUint(s.Refused, 10), strconv.FormatUint(s.Failed+s.RequestsFailed, 10),
 			Bytes(f.toTarget), Bytes(f.toClient),
 		})
 	}

@@ -92,7 +92,11 @@ func (x *exchange) tell(p *problem) {
 		who += "service " + strings.TrimSpace(brieflyQuoted(s.name)) + ": "
 	}
 	text := who + database.Clean(p.text)
-	x.log().Info("request not served", "request", x.what(), "status", p.status, "error", p.text)
+	if request := x.what(); p.status < http.StatusInternalServerError || x.life.Err() != nil {
+		x.log().Info("request not served", "request", request, "status", p.status, "error", p.text)
+	} else {
+		x.stage.session.Unserved(connector.Unserved{What: request, Status: p.status, Text: p.text})
+	}
 	if x.answered {
 		x.abort()
 		return

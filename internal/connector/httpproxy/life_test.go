@@ -287,6 +287,18 @@ func TestStatusOfFailures(t *testing.T) {
 			}
 		})
 	}
+	// A client that has left is told nothing, and that is nobody's failure.
+	conn := p.dial()
+	fmt.Fprintf(conn, "GET http://%s/ HTTP/1.1\r\nHost: x\r\n\r\n", silent.Addr())
+	_ = conn.Close()
+	eventually(t, "the last connection's end", func() bool { return p.broker.Status()[0].Active == 0 })
+	// Each is a failure of the service, but for the one that is the client's own.
+	if n := p.broker.Status()[0].RequestsFailed; n != 7 {
+		t.Errorf("%d requests are counted as failed", n)
+	}
+	if n := strings.Count(p.log.String(), `level=WARN msg="request not served" service=`); n != 7 {
+		t.Errorf("%d warnings", n)
+	}
 }
 
 // rawAnswer is a target that says text to everybody.
