@@ -88,14 +88,14 @@ func (b *Broker) prepare(ctx context.Context, services []*Service) (*change, err
 	}
 	var errs []error
 	for _, svc := range services {
-		if err := b.prepareService(ctx, ch, svc, plans[svc.Name]); err != nil {
+		for _, err := range b.prepareService(ctx, ch, svc, plans[svc.Name]) {
 			errs = append(errs, fmt.Errorf("service %q: %w", svc.Name, err))
 		}
 	}
 	return ch, errors.Join(errs...)
 }
 
-func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, plan []socket) error {
+func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, plan []socket) (errs []error) {
 	if old := b.services[svc.Name]; old != nil && old.svc.Digest == svc.Digest && svc.Digest != "" {
 		ch.services[svc.Name] = old
 		if old.svc != svc {
@@ -110,7 +110,7 @@ func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, p
 	}
 	if starter, ok := svc.Connector.(connector.Starter); ok {
 		if err := starter.Start(); err != nil {
-			return err
+			return []error{err}
 		}
 	}
 	count := newCounters()
@@ -120,11 +120,12 @@ func (b *Broker) prepareService(ctx context.Context, ch *change, svc *Service, p
 	g := newGeneration(svc, b.log, count)
 	ch.services[svc.Name] = g
 	b.followChanges(g)
-	var errs []error
 	for _, want := range plan {
-		errs = append(errs, b.prepareSocket(ctx, ch, g, want))
+		if err := b.prepareSocket(ctx, ch, g, want); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // prepareSocket finds or opens the endpoints of one address in listenOn.

@@ -165,7 +165,7 @@ func TestFailedApplyChangesNothing(t *testing.T) {
 		closable(keep(0o666), &closed),
 		closable(with(service("new", &relayTo{}), func(s *Service) { s.Listen = []Address{{"unix", dir + "/new.sock"}} }), &closed),
 		closable(with(service("busy", &relayTo{}), func(s *Service) { s.Listen = []Address{{"tcp", busy.Addr().String()}} }), &closed),
-		closable(with(service("lost", &relayTo{}), func(s *Service) { s.Listen = []Address{{"unix", dir + "/none/x.sock"}} }), &closed),
+		closable(with(service("lost", &relayTo{}), func(s *Service) { s.Listen = []Address{{"unix", dir + "/none/x.sock"}, {"unix", dir + "/none/y.sock"}} }), &closed),
 	})
 	if err == nil {
 		t.Fatal("applied")
@@ -174,6 +174,14 @@ func TestFailedApplyChangesNothing(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
+	}
+	for line := range strings.Lines(err.Error()) {
+		if !strings.HasPrefix(line, `service "`) {
+			t.Errorf("whose error is this? %s", line)
+		}
+	}
+	if strings.Count(err.Error(), `service "lost"`) != 2 {
+		t.Errorf("one of two errors is missing: %v", err)
 	}
 	if closed.Load() != 4 {
 		t.Errorf("%d of 4 services that never ran were closed", closed.Load())
