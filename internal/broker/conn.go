@@ -54,10 +54,15 @@ func (c *conn) came(from net.Addr) {
 		c.from = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 		return
 	}
-	c.name = from.String()
+	if c.name = from.String(); c.name == unnamed {
+		c.name = ""
+	}
 }
 
-// remote is the client's end as text.
+// unnamed is the address of the client's end of most unix sockets.
+const unnamed = "@"
+
+// remote is the client's end as text; empty where it has no name.
 func (c *conn) remote() string {
 	if c.from.IsValid() {
 		return c.from.String()

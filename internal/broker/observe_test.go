@@ -61,3 +61,17 @@ func TestUnservedRequests(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// The client's end of most unix sockets has no name, and none is logged.
+func TestNoRemoteOfUnixClients(t *testing.T) {
+	b := newBroker(t)
+	sock := t.TempDir() + "/s"
+	b.mustApply(t, with(service("svc", connectorFunc(hello)), func(s *Service) { s.Listen = []Address{{"unix", sock}} }))
+	c := dial(t, "unix", sock)
+	c.expect("here")
+	c.expectEnd()
+	eventually(t, "the end in the log", func() bool { return strings.Contains(b.log.String(), "connection closed") })
+	if strings.Contains(b.log.String(), "remote=") {
+		t.Errorf("the log:\n%s", b.log)
+	}
+}

@@ -100,18 +100,11 @@ func (b *Broker) finish(c *conn, o outcome, r relay.Result) {
 }
 
 func (c *conn) event(typ audit.Type) audit.Event {
-	e := audit.Event{
+	return audit.Event{
 		Time: time.Now(), Type: typ, Service: c.gen.svc.Name, Connector: c.gen.svc.Kind,
 		Connection: c.id, Listener: c.endpoint.address, Remote: c.remote(), Peer: c.peer,
 	}
-	if e.Remote == unnamed {
-		e.Remote = ""
-	}
-	return e
 }
-
-// unnamed is the address of the client's end of most unix sockets.
-const unnamed = "@"
 
 func (c *conn) logEnd(o outcome, r relay.Result, took time.Duration) {
 	level, text := slog.LevelDebug, "connection closed"
@@ -127,7 +120,10 @@ func (c *conn) logEnd(o outcome, r relay.Result, took time.Duration) {
 	if !c.gen.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.Uint64("connection", c.id), slog.String("remote", c.remote()), slog.String("duration", took.String())}
+	attrs := []slog.Attr{slog.Uint64("connection", c.id), slog.String("duration", took.String())}
+	if remote := c.remote(); remote != "" {
+		attrs = append(attrs, slog.String("remote", remote))
+	}
 	if c.peer.Known {
 		attrs = append(attrs, slog.Any("peer", c.peer))
 	}
