@@ -123,8 +123,8 @@ func tlsReason(err error) string {
 	if host, ok := errors.AsType[x509.HostnameError](err); ok {
 		return brief(host.Error()) + "; set sslhost to a name in the certificate, or sslmode to verify-ca"
 	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		return validity(invalid.Cert, time.Now())
+	if text, ok := OutOfTime(err); ok {
+		return "certificate " + text
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "certificate not accepted: " + brief(fmt.Sprint(errors.Unwrap(err)))
@@ -141,12 +141,21 @@ func tlsReason(err error) string {
 	return reason(err)
 }
 
-// validity says which end of a certificate's time was missed.
+// OutOfTime says of a certificate that is not accepted for its time which end
+// of that was missed, and what helps: "has expired on …".
+func OutOfTime(err error) (text string, ok bool) {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	if !ok || invalid.Reason != x509.Expired {
+		return "", false
+	}
+	return validity(invalid.Cert, time.Now()), true
+}
+
 func validity(c *x509.Certificate, now time.Time) string {
 	if c != nil && now.Before(c.NotBefore) {
-		return "certificate is not valid before " + c.NotBefore.UTC().Format(time.DateTime) + " UTC; check the clock of the broker's machine"
+		return "is not valid before " + c.NotBefore.UTC().Format(time.DateTime) + " UTC; check the clock of the broker's machine"
 	}
-	text := "certificate has expired"
+	text := "has expired"
 	if c != nil {
 		text += " on " + c.NotAfter.UTC().Format(time.DateOnly)
 	}

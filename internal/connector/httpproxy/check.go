@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"secretless/internal/connector"
 	"secretless/internal/connector/database"
@@ -30,7 +31,7 @@ func (c *Connector) Check(ctx context.Context, s *connector.Session) (report con
 		for _, o := range svc.named() {
 			targets = append(targets, o.Authority())
 			report.Target = few(targets)
-			how, err := p.try(ctx, o)
+			how, err := p.tryHost(ctx, o)
 			if err != nil {
 				return report, err
 			}
@@ -70,6 +71,30 @@ func (s *service) named() (list []origin.Origin) {
 	return list
 }
 
+// whetherTLS is how long a target may take to show that it speaks TLS, where a
+// client could ask it for http as well.
+const whetherTLS = 2 * time.Second
+
+// tryHost connects to a host. Where clients may use http, too, it is the target
+// that says which of both it speaks: one that shows a certificate speaks https.
+func (p *pool) tryHost(ctx context.Context, o origin.Origin) (string, error) {
+	if o.Secure() {
+		return p.try(ctx, o)
+	}
+	how, err := p.try(ctx, o)
+	secure := o.WithScheme("https")
+	if err != nil || secure.Address() != o.Address() {
+		return how, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, whetherTLS)
+	defer cancel()
+	protected, err := p.try(ctx, secure)
+	if _, shown := errors.AsType[*tls.CertificateVerificationError](err); err == nil || shown {
+		return protected, err
+	}
+	return how, nil
+}
+
 // try connects to o and says how the connection is protected.
 func (p *pool) try(ctx context.Context, o origin.Origin) (string, error) {
 	conn, ahead, err := p.tunnel(ctx, o)
@@ -104,8 +129,20 @@ func checkFailure(o origin.Origin, err error) error {
 	case strings.HasPrefix(p.kind, "tls_"), ok && reached.Op == target.OpTLS && !notTLS:
 		kind = connector.KindTLS
 	}
-	return &connector.Failure{Kind: kind, Err: errors.New(p.text)}
+	return &connector.Failure{Kind: kind, Err: &told{p.text, err}}
 }
+
+// told is an error with the text that a client would be told.
+type told struct {
+	text string
+	err  error
+}
+
+// Error is that text.
+func (t *told) Error() string { return t.text }
+
+// Unwrap returns the error that it is about.
+func (t *told) Unwrap() error { return t.err }
 
 func few(list []string) string {
 	const most = 3

@@ -7,6 +7,7 @@ import (
 
 	"secretless/internal/connector"
 	"secretless/internal/doctor"
+	"secretless/internal/testenv"
 )
 
 func TestCheck(t *testing.T) {
@@ -17,6 +18,8 @@ func TestCheck(t *testing.T) {
 		svc{name: "plain", config: fmt.Sprintf("hosts: [%q]", plain.host)},
 		svc{name: "patterns", config: "hosts: ['*.other.example']"},
 		svc{name: "nowhere", config: "hosts: ['nowhere.invalid']"},
+		svc{name: "local", config: fmt.Sprintf("hosts: ['localhost:%s']", port)},
+		svc{name: "expired", config: fmt.Sprintf("hosts: [%q]", tlsServer(t, testenv.CertExpired))},
 		svc{name: "untrusted", config: fmt.Sprintf("hosts: ['localhost.localhost:%s'], forceSSL: true", port)},
 	)
 	built, err := tryBuild(p.all, p.text)
@@ -25,7 +28,7 @@ func TestCheck(t *testing.T) {
 	}
 	defer built.Discard()
 	results := doctor.Examine(t.Context(), built.Configured, doctor.Options{AtOnce: 2, Log: p.logger()})
-	if len(results) != 5 {
+	if len(results) != 7 {
 		t.Fatalf("%+v", results)
 	}
 	for _, r := range results {
@@ -36,6 +39,14 @@ func TestCheck(t *testing.T) {
 			}
 		case "plain":
 			if r.Status != doctor.OK || r.TLS != "none" {
+				t.Errorf("%+v", r)
+			}
+		case "local": // clients could use http and https
+			if r.Status != doctor.OK || !strings.Contains(r.TLS, "TLS 1.3, localhost until") {
+				t.Errorf("%+v", r)
+			}
+		case "expired":
+			if r.Status != doctor.Failed || r.Kind != connector.KindTLS.String() || !strings.Contains(r.Problem, "has expired on 20") {
 				t.Errorf("%+v", r)
 			}
 		case "patterns":

@@ -85,7 +85,7 @@ func (x *exchange) answer() {
 	case x.connector.router.forward:
 		x.without()
 	default:
-		x.tell(refusal(http.StatusForbidden, "no service matches %s; add its host to the hosts of a service, or set unmatched: forward to let such requests through without a credential", x.what()))
+		x.tell(refusal(http.StatusForbidden, "no service matches %s; %s, or set unmatched: forward to let such requests through without a credential", x.what(), x.connector.router.almost(&x.asked)))
 	}
 }
 

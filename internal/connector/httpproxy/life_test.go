@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -253,17 +254,12 @@ func TestStatusOfFailures(t *testing.T) {
 	garbage := rawAnswer(t, "SSH-2.0-OpenSSH_9.2\r\n")
 	endless := rawAnswer(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("y", 400<<10)+"\r\n\r\n")
 	wants407 := newTarget(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
-	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
-	pair := testenv.CA(t).Server(t, testenv.CertOtherCA)
-	cert, _ := tls.X509KeyPair([]byte(pair.CertPEM), []byte(pair.KeyPEM))
-	untrusted.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-	untrusted.Config.ErrorLog = nil
-	untrusted.StartTLS()
-	defer untrusted.Close()
+	untrusted := tlsServer(t, testenv.CertOtherCA)
+	expired := tlsServer(t, testenv.CertExpired)
 	free, _ := net.Listen("tcp", "127.0.0.1:0")
 	closed := free.Addr().String()
 	_ = free.Close()
-	hosts := fmt.Sprintf("[%q, %q, %q, %q, %q, %q, plain.invalid, '169.254.169.253']", silent.Addr(), garbage, endless, wants407.host, untrusted.Listener.Addr(), closed)
+	hosts := fmt.Sprintf("[%q, %q, %q, %q, %q, %q, %q, plain.invalid, '169.254.169.253']", silent.Addr(), garbage, endless, wants407.host, untrusted, expired, closed)
 	p := newProxy(t, svc{name: "a", config: "responseTimeout: 300ms, allowPlaintext: true, hosts: " + hosts},
 		svc{name: "secured", config: "hosts: [secured.example], paths: [/x]"})
 	for name, c := range map[string]struct {
@@ -275,7 +271,8 @@ func TestStatusOfFailures(t *testing.T) {
 		"garbage":   {"http://" + garbage + "/", 502, "no HTTP"},
 		"endless":   {"http://" + endless + "/", 502, "too large"},
 		"407":       {wants407.URL + "/", 502, "407"},
-		"untrusted": {"https://" + untrusted.Listener.Addr().String() + "/", 502, "certificate"},
+		"untrusted": {"https://" + untrusted + "/", 502, "a CA of your own goes into SECRETLESS_HTTP_CA_BUNDLE"},
+		"expired":   {"https://" + expired + "/", 502, "the certificate of https://" + expired + " has expired on 20"},
 		"closed":    {"http://" + closed + "/", 502, "refuses connections"},
 		"no name":   {"http://plain.invalid/", 502, "host of http://plain.invalid"},
 		"in clear":  {"http://secured.example/x", 403, "forceSSL: true"},
@@ -293,12 +290,28 @@ func TestStatusOfFailures(t *testing.T) {
 	_ = conn.Close()
 	eventually(t, "the last connection's end", func() bool { return p.broker.Status()[0].Active == 0 })
 	// Each is a failure of the service, but for the one that is the client's own.
-	if n := p.broker.Status()[0].RequestsFailed; n != 7 {
+	if n := p.broker.Status()[0].RequestsFailed; n != 8 {
 		t.Errorf("%d requests are counted as failed", n)
 	}
-	if n := strings.Count(p.log.String(), `level=WARN msg="request not served" service=`); n != 7 {
+	if n := strings.Count(p.log.String(), `level=WARN msg="request not served" service=`); n != 8 {
 		t.Errorf("%d warnings", n)
 	}
+}
+
+// tlsServer is a target with such a certificate.
+func tlsServer(t *testing.T, kind testenv.Cert) (address string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	pair := testenv.CA(t).Server(t, kind)
+	cert, err := tls.X509KeyPair([]byte(pair.CertPEM), []byte(pair.KeyPEM))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
 }
 
 // rawAnswer is a target that says text to everybody.

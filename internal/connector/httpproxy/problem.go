@@ -3,6 +3,7 @@ package httpproxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/auth"
 	"secretless/internal/connector/httpproxy/http1"
+	"secretless/internal/target"
 )
 
 // problem is what the client is told in place of the target's answer.
@@ -60,7 +62,7 @@ func ofTarget(to string, err error) *problem {
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return &problem{http.StatusBadGateway, "dns_error", fmt.Sprintf("the host of %s cannot be looked up; check the name server of the broker's machine", to)}
 	case errors.As(err, &verify):
-		return &problem{http.StatusBadGateway, "tls_certificate_error", fmt.Sprintf("the certificate of %s is not accepted: %s; a CA of your own goes into %s", to, brief(verify.Err), bundleVariable)}
+		return &problem{http.StatusBadGateway, "tls_certificate_error", ofCertificate(to, verify.Err)}
 	case errors.As(err, &alert), errors.As(err, &record):
 		return &problem{http.StatusBadGateway, "tls_protocol_error", fmt.Sprintf("TLS with %s failed: %s", to, brief(err))}
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -69,6 +71,18 @@ func ofTarget(to string, err error) *problem {
 		return &problem{http.StatusGatewayTimeout, "connection_timeout", fmt.Sprintf("%s did not answer in time", to)}
 	}
 	return &problem{http.StatusBadGateway, "connection_terminated", fmt.Sprintf("no usable answer from %s: %s", to, transportText(err))}
+}
+
+// ofCertificate says what is wrong with the target's, and what helps.
+func ofCertificate(to string, err error) string {
+	if text, ok := target.OutOfTime(err); ok {
+		return fmt.Sprintf("the certificate of %s %s", to, text)
+	}
+	text := fmt.Sprintf("the certificate of %s is not accepted: %s", to, brief(err))
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		text += "; a CA of your own goes into " + bundleVariable
+	}
+	return text
 }
 
 func timedOut(err error) bool {

@@ -56,6 +56,23 @@ func TestUnmatched(t *testing.T) {
 	}
 }
 
+// Where a service has the host, it is not the host that has to be added.
+func TestUnmatchedButForOneRule(t *testing.T) {
+	p := newProxy(t, svc{name: "a", config: "hosts: [a.example], paths: [/v1], methods: [GET, POST]"},
+		svc{name: "b", config: `authenticateURLsMatching: ["^http://b\\.example/v1"]`})
+	for request, want := range map[string]string{
+		"DELETE http://a.example/v1":     `service "a" has its host, and not its method: add that to methods`,
+		"GET http://a.example/v2":        `service "a" has its host, and not its path: add that to paths`,
+		"GET http://a.example/v1/.%2e/x": `service "a" has its host, and rules about the path, which could be read in two ways here`,
+		"GET http://b.example/v2":        `service "b" has its host, and not its path: add that to paths or authenticateURLsMatching`,
+		"GET http://c.example/v1":        "add its host to the hosts of a service, or set unmatched: forward",
+	} {
+		if out := p.raw(request + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.Contains(out, " 403 ") || !strings.Contains(out, want) {
+			t.Errorf("%s: %q", request, out)
+		}
+	}
+}
+
 func TestMostSpecificServiceWins(t *testing.T) {
 	tg := newTarget(t, nil)
 	other := newTarget(t, nil)

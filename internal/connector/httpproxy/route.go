@@ -242,6 +242,21 @@ func (r *router) covering(o origin.Origin) *service {
 	return nil
 }
 
+// almost is what would have a service match a, which none does.
+func (r *router) almost(a *asked) string {
+	s := r.covering(a.origin)
+	if s == nil {
+		return "add its host to the hosts of a service"
+	}
+	if len(s.methods) > 0 && !slices.Contains(s.methods, a.method) {
+		return fmt.Sprintf("service %q has its host, and not its method: add that to methods", s.name)
+	}
+	if _, clean := a.path(); !clean {
+		return fmt.Sprintf("service %q has its host, and rules about the path, which could be read in two ways here: write it without . and .. and without needless escapes", s.name)
+	}
+	return fmt.Sprintf("service %q has its host, and not its path: add that to paths or authenticateURLsMatching", s.name)
+}
+
 // ties reports services that match the same requests equally well wherever
 // that can be seen without a request.
 func ties(services []*service) error {
