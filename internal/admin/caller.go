@@ -15,16 +15,17 @@ import (
 // Private wraps the listener of an admin socket: connections of any user but
 // the broker's own and root are closed at once, whatever mode the socket has by
 // now. Where the platform does not tell who connects (Windows), the directory's
-// permissions decide alone. Who is closed is in the audit, each time.
+// permissions decide alone. Who is closed is in the audit; of who tries again and
+// again, how often.
 func Private(l net.Listener, log *slog.Logger, sink audit.Sink) net.Listener {
-	return &private{Listener: l, own: uint32(os.Geteuid()), log: log, audit: sink}
+	return &private{Listener: l, own: uint32(os.Geteuid()), log: log, refused: refusals{audit: sink}}
 }
 
 type private struct {
 	net.Listener
-	own   uint32
-	log   *slog.Logger
-	audit audit.Sink
+	own     uint32
+	log     *slog.Logger
+	refused refusals
 
 	mu     sync.Mutex
 	warned time.Time
@@ -47,17 +48,20 @@ func (p *private) Accept() (net.Conn, error) {
 		default:
 			return c, nil
 		}
-		p.record(c)
+		id, err := peer.Identify(c)
+		if err != nil {
+			id = peer.Identity{}
+		}
+		p.refused.record(id)
 		_ = c.Close()
 	}
 }
 
-func (p *private) record(c net.Conn) {
-	e := audit.Event{Time: time.Now(), Type: audit.Admin, Action: audit.ActionConnect, Outcome: audit.Fail}
-	if id, err := peer.Identify(c); err == nil {
-		e.Peer = id
-	}
-	p.audit.Record(e)
+// Close ends the listener. What was not recorded yet is.
+func (p *private) Close() error {
+	err := p.Listener.Close()
+	p.refused.close()
+	return err
 }
 
 // warnEvery is how often refusals are logged.
