@@ -182,7 +182,8 @@ Y
 mkdir -p /etc/systemd/system/secretless@two.service.d
 printf '[Service]\nEnvironment=TWO=%s\n' "$(cat /check/password)" >/etc/systemd/system/secretless@two.service.d/password.conf
 systemctl daemon-reload
-systemctl start secretless@two
+systemctl enable --now secretless@two
+[ -L /etc/systemd/system/multi-user.target.wants/secretless@two.service ]
 is "$(ask other /run/secretless-two)" "$(cat /check/user)"
 secretless health -f /etc/secretless/two.yml
 
@@ -200,6 +201,7 @@ step 'remove keeps the configuration, purge nothing'
 dpkg -r secretless
 is "$(systemctl is-active secretless secretless@two | paste -sd' ')" 'inactive inactive'
 [ ! -e /usr/bin/secretless ]
+[ ! -L /etc/systemd/system/multi-user.target.wants/secretless@two.service ]
 cmp $conffile /check/edited
 dpkg -P secretless
 [ ! -e $conffile ] && [ ! -e /var/lib/secretless ] && [ ! -e /var/lib/secretless-two ] && [ ! -e /var/log/secretless ]
@@ -209,8 +211,11 @@ userdel secretless
 rpm --force-debian --nodeps -i /check/new.rpm
 id secretless >/dev/null
 rpm -V --nodeps secretless # systemd is Debian's
+systemctl enable secretless@two
+[ -L /etc/systemd/system/multi-user.target.wants/secretless@two.service ]
 rpm -e --nodeps secretless
 [ ! -e /usr/bin/secretless ]
+[ ! -L /etc/systemd/system/multi-user.target.wants/secretless@two.service ]
 
 step 'no secret in the journal'
 refused journalctl --no-pager -o cat -b --grep "$(cat /check/password)" -q
