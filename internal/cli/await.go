@@ -50,6 +50,9 @@ const (
 	waited
 )
 
+// sayWaiting is how often a broker that has no configuration says so.
+const sayWaiting = time.Minute
+
 // awaitChange waits until it is worth another try.
 func (o serveOptions) awaitChange(ctx context.Context, from configSource, signals <-chan os.Signal, later <-chan time.Time, log *slog.Logger) (reason, error) {
 	health, err := o.waitingHealth(log)
@@ -57,8 +60,12 @@ func (o serveOptions) awaitChange(ctx context.Context, from configSource, signal
 		return stop, err
 	}
 	defer health()
+	again := time.NewTicker(sayWaiting)
+	defer again.Stop()
 	for {
 		select {
+		case <-again.C:
+			log.Warn("still waiting for a configuration that works", "config", from.String(), "state", from.state())
 		case <-ctx.Done():
 			return stop, nil
 		case <-from.changes():

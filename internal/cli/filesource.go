@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 )
@@ -13,6 +14,7 @@ type fileSource struct {
 	path   string // empty until one of the usual places was found
 	watch  bool
 	asRead fs.FileInfo // as it was before it was read
+	once   bool        // it has been read
 
 	changed <-chan struct{}
 	end     context.CancelFunc
@@ -24,7 +26,12 @@ func (s *fileSource) read() (source, error) {
 	if s.path != "" {
 		s.asRead, _ = os.Stat(s.path)
 	}
+	// What came through it is gone, and to open it could wait for ever.
+	if s.once && s.asRead != nil && !s.asRead.Mode().IsRegular() {
+		return source{}, fmt.Errorf("the configuration came from %s, which is no file but a pipe or the like and cannot be read twice; restart the broker, and to reload it later give -f a file", s.path)
+	}
 	src, err := openConfig(s.env, s.path)
+	s.once = s.once || err == nil
 	if err == nil && s.path == "" {
 		s.path = src.path
 		s.asRead, _ = os.Stat(s.path)

@@ -38,6 +38,7 @@ const pageTop = "# Command line\n\nEvery command of `secretless` and its flags, 
 func page(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(pageTop)
+	root.InitDefaultCompletionCmd()
 	describe(&b, root)
 	return b.String()
 }
@@ -72,7 +73,7 @@ func paragraphs(text string) string {
 	var b strings.Builder
 	inBlock := false
 	for _, l := range strings.Split(strings.TrimSpace(text), "\n") {
-		indented := strings.HasPrefix(l, "  ")
+		indented := strings.HasPrefix(l, "  ") || strings.HasPrefix(l, "\t")
 		if indented && !inBlock {
 			b.WriteString("```text\n")
 		}
@@ -80,7 +81,11 @@ func paragraphs(text string) string {
 			b.WriteString("```\n")
 		}
 		inBlock = indented
-		if !indented {
+		l = strings.Replace(l, "\t", "  ", 1)
+		if title, ok := strings.CutPrefix(l, "#### "); ok {
+			l = "__" + title + "__"
+		}
+		if !indented && !strings.HasPrefix(l, "__") {
 			l = strings.NewReplacer("<", "&lt;", "*", `\*`, "_", `\_`).Replace(l)
 		}
 		b.WriteString(l + "\n")
