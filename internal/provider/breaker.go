@@ -105,17 +105,18 @@ func (b *breaker) undecided(epoch uint64) {
 	}
 }
 
-func (b *breaker) rejected(set *secret.Set, now time.Time) {
+// rejected counts a verdict and says whether it is the first about this secret.
+func (b *breaker) rejected(set *secret.Set, now time.Time) (first bool) {
 	from, ok := set.Origin.(*origin)
 	if !ok {
-		return
+		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	digest, exact := b.sum(set, false), b.sum(set, true)
 	trial := b.backoff > 0 && from.epoch == b.epoch
 	if digest != exact && b.count > 0 && exact == b.exact && !trial {
-		return // one lease, and another of those who had it
+		return false // one lease, and another of those who had it
 	}
 	b.exact = exact
 	switch {
@@ -123,6 +124,7 @@ func (b *breaker) rejected(set *secret.Set, now time.Time) {
 		if from.epoch == b.epoch {
 			b.epoch++
 			b.digest, b.count, b.since, b.backoff = digest, 1, now, 0
+			return true
 		}
 	case b.backoff == 0:
 		if b.count++; b.count >= breakAfter {
@@ -132,6 +134,7 @@ func (b *breaker) rejected(set *secret.Set, now time.Time) {
 		b.count++
 		b.suspend(min(2*b.backoff, maxSuspension), now)
 	}
+	return false
 }
 
 func (b *breaker) suspend(d time.Duration, now time.Time) {

@@ -21,15 +21,28 @@ const (
 // fetch asks the provider until it answers, fails for good or the lookup's
 // time is up.
 func (i *Instance) fetch(f *flight) (map[string]Lease, error) {
+	began := time.Now()
 	for attempt := 0; ; attempt++ {
 		leases, err := i.try(f.ctx, f.refs)
 		if err == nil {
 			return leases, nil
 		}
 		if f.once || !isTransient(err) || !backOff(f.ctx, attempt) {
-			return nil, i.describe(f.ctx, f.refs, err)
+			return nil, waited(i.describe(f.ctx, f.refs, err), attempt, time.Since(began))
 		}
 	}
+}
+
+// waited says in the error what a client has waited for, where it was more than
+// one try. An error that tells the time itself stays as it is.
+func waited(err error, attempt int, took time.Duration) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || attempt == 0 || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	said := *e
+	said.Err = fmt.Errorf("%w (tried %d times in %v)", e.Err, attempt+1, took.Round(100*time.Millisecond))
+	return &said
 }
 
 // backOff sleeps between half of and the whole of a doubling delay. It reports

@@ -3,6 +3,7 @@ package provider_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,8 +99,9 @@ func TestOutageText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{err: transient("connection refused")}
 		c := resolve(t, f, provider.InstanceOptions{})
+		start := time.Now()
 		_, err := c.Get(t.Context())
-		wantError(t, err, "provider vault: connection refused")
+		wantError(t, err, fmt.Sprintf("provider vault: connection refused (tried %d times in %v)", f.count(), time.Since(start).Round(100*time.Millisecond)))
 		time.Sleep(20 * time.Second)
 		_, _ = c.Get(t.Context())
 		_, err = c.Get(t.Context())

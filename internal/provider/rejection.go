@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -28,8 +29,25 @@ type part struct {
 // same old secret, the first drops it; a newer entry is left alone, so that
 // they cause one lookup together. It counts for the circuit breaker.
 func (c *Credentials) Rejected(set *secret.Set) (retry bool) {
-	c.breaker.rejected(set, time.Now())
+	if c.breaker.rejected(set, time.Now()) {
+		c.warnOfNewlines(set)
+	}
 	return c.drop(set, false)
+}
+
+// warnOfNewlines names credentials of one line that end with a newline, as
+// editors and echo leave it behind: a target says no more than that the
+// password is wrong.
+func (c *Credentials) warnOfNewlines(set *secret.Set) {
+	for _, g := range c.groups {
+		for name := range g.names {
+			v, _ := set.Get(name)
+			if n := bytes.IndexByte(v.Bytes(), '\n'); n >= 0 && n == v.Len()-1 {
+				c.log.Warn("a rejected credential ends with a newline; if that is not meant, store it without (a file's is dropped by trim: true)",
+					"credential", name, "provider", g.instance.name)
+			}
+		}
+	}
 }
 
 // Accepted says that the target took set, which forgets earlier rejections.

@@ -284,3 +284,21 @@ func TestCheckDoesNotNeedTheTarget(t *testing.T) {
 		t.Error("values not wiped")
 	}
 }
+
+// A target cannot say that a password is wrong by its newline; the log does,
+// once, where a line ends with one and nothing else would explain it.
+func TestRejectedNewlineIsNamed(t *testing.T) {
+	for value, want := range map[string]int{
+		canary + "\n": 1, canary + "\r\n": 1,
+		canary: 0, "\n" + canary: 0, "BEGIN\n" + canary + "\nEND\n": 0, "": 0,
+	} {
+		b := newBreakerTest(t, 0)
+		b.f.answer = func(int, string) string { return value }
+		b.connect()
+		b.connect()
+		log := b.log.String()
+		if strings.Count(log, "ends with a newline") != want || strings.Contains(log, canary) || want > 0 && !strings.Contains(log, "credential=password provider=vault") {
+			t.Errorf("%q: %s", value, log)
+		}
+	}
+}

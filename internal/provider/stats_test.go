@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,7 @@ func TestStats(t *testing.T) {
 			t.Fatal("no error")
 		}
 		s := i.Stats()
-		if s.Failures != 1 || !s.Down || !s.Failed.Equal(time.Now()) || s.LastError == nil || s.LastError.Error() != "provider v: connection refused" {
+		if s.Failures != 1 || !s.Down || !s.Failed.Equal(time.Now()) || s.LastError == nil || s.LastError.Error() != fmt.Sprintf("provider v: connection refused (tried %d times in %v)", f.count()-1, time.Since(began).Round(100*time.Millisecond)) {
 			t.Errorf("after a failure: %+v", s)
 		}
 

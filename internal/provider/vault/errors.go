@@ -51,7 +51,7 @@ func answered(status int, hints hints) *failure {
 	f := &failure{status: status}
 	switch {
 	case status == http.StatusForbidden && hints.invalidToken:
-		f.text, f.deadToken = "the token has expired or was revoked (403)", true
+		f.text, f.deadToken = "the token is not valid: it is wrong, has expired or was revoked (403)", true
 	case status == http.StatusForbidden:
 		f.text = "permission denied (403): the token's policies do not allow this path"
 	case status == http.StatusUnauthorized:
@@ -103,7 +103,7 @@ func unanswered(err error) error {
 		return &failure{text: why, cause: err}
 	}
 	if e, ok := errors.AsType[net.Error](err); ok {
-		return &failure{text: "cannot reach the server", cause: e, transient: true}
+		return &failure{text: "cannot reach the server (check address, and that Vault runs there)", cause: e, transient: true}
 	}
 	// What is left may quote what came, from the server or a proxy.
 	return &failure{text: "cannot reach the server: the connection broke, or what came is no HTTP", transient: true}
