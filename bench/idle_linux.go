@@ -73,7 +73,7 @@ func (b *bench) idleOf(ctx context.Context, r relay) ([]idleRow, leftRow, error)
 
 // settled waits a moment: closing, and a runtime's cleaning up, take time.
 func (b *bench) settled(ctx context.Context, running *instance) (usage, error) {
-	pause := 4 * time.Second
+	pause := 5 * time.Second
 	if b.options.quick {
 		pause = time.Second
 	}

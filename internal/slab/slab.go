@@ -9,8 +9,11 @@ import (
 	"unsafe"
 )
 
-// chunkBytes is about how much is allocated at a time.
-const chunkBytes = 8 << 10
+// chunkBytes is about how much is allocated at a time. It is also the most that
+// one value can keep in memory, when all that were made with it have been
+// dropped: there are no holes to fill, since a value that is used again could
+// still be known to whoever had it before.
+const chunkBytes = 4 << 10
 
 // Slab makes values of one type, several at a time. They are garbage when
 // nothing points to any of those that were made together: whoever is done with
