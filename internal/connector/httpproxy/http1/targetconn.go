@@ -1,9 +1,11 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +64,12 @@ func (c *targetConn) quiet() bool {
 		return false
 	}
 	c.probed = false
-	return c.raw.Read(c.probe) == nil && c.probed
+	err := c.raw.Read(c.probe)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // that of the last answer
+		c.disarm()
+		err = c.raw.Read(c.probe)
+	}
+	return err == nil && c.probed
 }
 
 func (c *targetConn) close() { _ = c.nc.Close() }
