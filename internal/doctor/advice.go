@@ -27,7 +27,7 @@ func advice(kind connector.Kind, of string) string {
 	case connector.KindTLS:
 		return adviceTLS(of)
 	case connector.KindRejected:
-		return "correct the user name or the secret where the provider reads it, or at the target"
+		return "correct the user name or the secret where the provider reads it (a newline at its end is part of it), or at the target"
 	case connector.KindDenied:
 		return "correct user and secret, or give that user the right to log in from this machine, and to the database, at the target"
 	case connector.KindTarget:

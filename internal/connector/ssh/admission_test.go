@@ -31,6 +31,11 @@ func TestFailuresAreShownToTheClient(t *testing.T) {
 		_, _ = io.WriteString(conn, "I\x00\x00\x00\n10.11.19-MariaDB")
 		_, _ = bufio.NewReader(conn).ReadString('\n')
 	})
+	// The same, which leaves unread what it was sent: the connection is reset.
+	hastyDatabase := listenTo(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "I\x00\x00\x00\n10.11.19-MariaDB")
+		_, _ = conn.Read(make([]byte, 1))
+	})
 	web := listenTo(t, func(conn net.Conn) { _, _ = io.WriteString(conn, strings.Repeat("HTTP/1.1 400 Bad Request\r\n", 2000)) })
 	h := newHost(t)
 	tests := map[string]struct {
@@ -59,6 +64,7 @@ func TestFailuresAreShownToTheClient(t *testing.T) {
 		"a target that hangs up":   {set: h.credentials("address", hasty), kind: connector.KindTargetLost, want: []string{"closed the connection"}},
 		"a target of another kind": {set: h.credentials("address", web), kind: connector.KindProtocol, want: []string{"does not speak SSH"}},
 		"a database":               {set: h.credentials("address", database), kind: connector.KindProtocol, want: []string{"closed the connection without a word of SSH; does it speak SSH?"}},
+		"a database that resets":   {set: h.credentials("address", hastyDatabase), kind: connector.KindProtocol, want: []string{"closed the connection without a word of SSH"}},
 		"a provider that fails":    {lookup: errors.New("vault: sealed"), kind: connector.KindCredentials, want: []string{"vault: sealed"}},
 	}
 	for name, test := range tests {

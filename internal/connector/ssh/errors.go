@@ -26,11 +26,11 @@ func (l *login) failure(ctx context.Context, err error) error {
 	switch {
 	case l.hostKey != nil:
 		return &connector.Failure{Kind: connector.KindTLS, Err: l.hostKey}
+	case ctx.Err() == nil && l.greeting.foreign() && target.IsClosed(err):
+		return database.ProtocolError("%s: the target %s closed the connection without a word of SSH; does it speak SSH? check the port in the credential address", l.doing(), address)
 	case ctx.Err() != nil, network:
 		return database.TargetFailure(ctx, address, l.doing(), err)
-	case l.greeting.foreign() && (target.IsClosed(err) || errors.Is(err, io.EOF)):
-		return database.ProtocolError("%s: the target %s closed the connection without a word of SSH; does it speak SSH? check the port in the credential address", l.doing(), address)
-	case target.IsClosed(err), errors.Is(err, io.EOF):
+	case target.IsClosed(err):
 		return database.TargetFailure(ctx, address, l.doing(), io.EOF)
 	case mismatch:
 		return database.Failure(connector.KindTLS, "%s: the target %s and the broker have no algorithm in common (%s); enable a current one there", l.doing(), address, libraryText(negotiation))
