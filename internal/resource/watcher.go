@@ -159,7 +159,11 @@ func (w *Watcher) trouble(err error) {
 	case err == nil && w.problem != nil:
 		w.options.Log.Info("the API server is followed again", "resource", w.title(), "missed", time.Since(w.since).Round(time.Millisecond))
 	case err != nil && (w.problem == nil || w.problem.Error() != err.Error()):
-		w.options.Log.Warn("the configuration cannot be followed, what runs stays", "resource", w.title(), "error", err)
+		text := "the configuration cannot be followed, what runs stays"
+		if w.object == nil && w.gone.IsZero() {
+			text = "the configuration cannot be read, and is waited for"
+		}
+		w.options.Log.Warn(text, "resource", w.title(), "error", err)
 	}
 	if err != nil && w.problem == nil {
 		w.since = time.Now()

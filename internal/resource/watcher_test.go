@@ -285,3 +285,23 @@ func TestServerThatEndsWatches(t *testing.T) {
 		t.Errorf("%d watches, want %d at most", got, most)
 	}
 }
+
+// What runs stays, where something runs: at the start the broker waits.
+func TestCannotBeReadAtFirst(t *testing.T) {
+	d, l := newDouble(t), &logs{}
+	d.set(0)
+	away := func(rw http.ResponseWriter, _ *http.Request) bool {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	d.misbehave(away)
+	w := d.follow("me", l)
+	eventually(t, "the wait", func() bool { return strings.Contains(l.String(), "the configuration cannot be read, and is waited for") })
+	d.recover()
+	eventually(t, "the resource", has(w, "0"))
+	if strings.Contains(l.String(), "what runs stays") {
+		t.Errorf("nothing runs:\n%s", l)
+	}
+	d.misbehave(away)
+	eventually(t, "the trouble", func() bool { return strings.Contains(l.String(), "cannot be followed, what runs stays") })
+}
