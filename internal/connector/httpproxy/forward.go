@@ -46,7 +46,7 @@ func (x *exchange) withCredential() {
 		}
 		resp, r, err = x.attempt(ctx, again, false)
 	}
-	if err == nil && s.redact && x.asksForPieces() && isPiece(resp.Response) {
+	if err == nil && s.redact && x.asksForPieces() && isPiece(x.r.Method, resp.Response) {
 		_ = resp.Body.Close()
 		resp, r, err = x.attempt(ctx, x.whole(), false)
 	}
@@ -68,7 +68,7 @@ func (x *exchange) withCredential() {
 // it: such a request is made once more without its range, which a server may
 // always answer with the whole, and which must not do anything twice.
 func (x *exchange) asksForPieces() bool {
-	return x.r.Method == http.MethodGet && !x.r.HasBody()
+	return (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead) && !x.r.HasBody()
 }
 
 // whole is the request without its range.

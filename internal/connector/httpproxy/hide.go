@@ -228,8 +228,8 @@ func (h *hider) reader(whole []byte) *bytes.Reader {
 }
 
 // isPiece says whether resp is a part of a text that would be looked through.
-func isPiece(resp *message.Response) bool {
-	if resp.Code != http.StatusPartialContent || !isText(resp.Fields.Get("Content-Type")) {
+func isPiece(method string, resp *message.Response) bool {
+	if method == http.MethodHead || resp.Code != http.StatusPartialContent || !isText(resp.Fields.Get("Content-Type")) {
 		return false
 	}
 	_, total, _ := strings.Cut(resp.Fields.Get("Content-Range"), "/")
