@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +35,7 @@ func (x *exchange) connect() {
 		return
 	}
 	x.asked.origin = o
-	if slices.ContainsFunc(x.r.Fields.Values("Via"), func(v string) bool { return strings.Contains(v, x.connector.via) }) {
-		x.tell(refusal(http.StatusLoopDetected, "the broker's own HTTPS_PROXY leads back to it; unset it for the broker, or add targets to NO_PROXY"))
+	if x.isLoop() {
 		return
 	}
 	if s := x.covering(o); s != nil {
@@ -50,6 +48,17 @@ func (x *exchange) connect() {
 		return
 	}
 	x.tunnel(o)
+}
+
+// isLoop refuses what the broker has sent itself.
+func (x *exchange) isLoop() bool {
+	for via := range x.r.Fields.All("Via") {
+		if strings.Contains(via, x.connector.via) {
+			x.tell(refusal(http.StatusLoopDetected, "the broker's own HTTPS_PROXY or HTTP_PROXY leads back to it; unset it for the broker, or add targets to NO_PROXY"))
+			return true
+		}
+	}
+	return false
 }
 
 // covering looks for services of both schemes: some clients use tunnels for

@@ -203,6 +203,9 @@ func (l *refreshLimit) allow(now time.Time) bool {
 
 // without forwards a request that no service matches.
 func (x *exchange) without() {
+	if x.isLoop() {
+		return
+	}
 	trace := x.informing()
 	p := x.connector.stranger(x.stage.session)
 	x.shared = !p.direct(x.asked.origin, isGRPC(x.r))

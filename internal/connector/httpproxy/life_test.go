@@ -553,6 +553,24 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// A request in clear text goes round no more often than a tunnel, and a target
+// that no proxy leads to learns nothing of one.
+func TestLoopOfPlainRequests(t *testing.T) {
+	ln, _ := net.Listen("tcp", "127.0.0.1:0")
+	addr := ln.Addr().String()
+	_ = ln.Close()
+	service := svc{name: "a", config: "hosts: [a.example], unmatched: forward", more: "limits: { connections: 10 }"}
+	p := newProxyEnv(t, map[string]string{"http_proxy": "http://" + addr}, service)
+	p.apply(strings.ReplaceAll(configText(service), "tcp://127.0.0.1:0", "tcp://"+addr))
+	if status, body := get(t, p.client(), "http://b.example/"); status != 508 || !strings.Contains(body, "leads back to it") {
+		t.Errorf("%d %q", status, body)
+	}
+	tg := newTarget(t, nil) // on this machine, for which no proxy is asked
+	if status, body := get(t, p.client(), tg.URL); status != 200 || tg.last(t).Header.Get("Via") != "" {
+		t.Errorf("%d %q %v", status, body, tg.last(t).Header)
+	}
+}
+
 func TestAuditNamesMembers(t *testing.T) {
 	tg := newTarget(t, nil)
 	p := newProxy(t, svc{name: "a", config: fmt.Sprintf("hosts: [%q]", tg.host)}, svc{name: "b", config: "hosts: [b.example]"})

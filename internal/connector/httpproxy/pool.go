@@ -41,6 +41,7 @@ type pool struct {
 	// reads them: only for those without a credential.
 	plainUpstream bool
 	connect       time.Duration
+	via           string // tells the broker that a request was there before
 
 	plain *http1.Targets  // HTTP/1.1 without TLS; nil where it cannot be
 	auto  *http.Transport // HTTP/1.1, and HTTP/2 where TLS negotiates it
@@ -48,7 +49,7 @@ type pool struct {
 }
 
 func newPool(env *environment, g *guard, plainUpstream bool, connect, response time.Duration, via string) *pool {
-	p := &pool{env: env, guard: g, plainUpstream: plainUpstream, connect: connect}
+	p := &pool{env: env, guard: g, plainUpstream: plainUpstream, connect: connect, via: via}
 	p.auto = &http.Transport{
 		Proxy:                  p.upstream,
 		ProxyConnectHeader:     http.Header{"Via": {via}},
@@ -107,6 +108,11 @@ func (p *pool) sendTo(ctx context.Context, to origin.Origin, out *message.Reques
 			fields.AddHeader(header)
 			return inform(code, &fields)
 		}})
+	}
+	if p.plainUpstream && !to.Secure() {
+		if proxy, _ := p.env.upstream(&out.URL); proxy != nil { // an error comes again
+			out.Fields.Add("Via", p.via)
+		}
 	}
 	by := p.auto
 	if h2c && !to.Secure() {
