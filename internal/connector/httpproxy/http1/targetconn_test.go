@@ -2,9 +2,11 @@ package http1
 
 import (
 	"bytes"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
@@ -39,6 +41,29 @@ func TestHeadIsWrittenOnce(t *testing.T) {
 		if &old[0] != &c.out[0] && bytes.Contains(old, []byte("opensesame")) {
 			t.Error("the credential is in a buffer that nobody wipes")
 		}
+	}
+}
+
+// The time for one answer does not bound how long a connection is idle after it.
+func TestQuietBehindADeadline(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newTargetConn(nc)
+	defer c.close()
+	c.exactly(-time.Second)
+	if !c.quiet() {
+		t.Error("it is not kept")
+	}
+	c.interrupt()
+	if c.quiet() {
+		t.Error("it is kept although its request was given up")
 	}
 }
 

@@ -506,16 +506,3 @@ func TestIdleConnectionsAreCounted(t *testing.T) {
 		}
 	}
 }
-
-// The time for one answer does not bound how long a connection is idle after it.
-func TestIdleForLongerThanAnAnswer(t *testing.T) {
-	tg := newTarget(t, always(ok))
-	ts := newTargets(t)
-	ts.ResponseTimeout = 100 * time.Millisecond
-	mustAsk(t, ts, tg.to, request(t, "GET", nil), "ok")
-	time.Sleep(150 * time.Millisecond)
-	mustAsk(t, ts, tg.to, request(t, "GET", nil), "ok")
-	if n := tg.connections(); n != 1 {
-		t.Errorf("%d connections", n)
-	}
-}
