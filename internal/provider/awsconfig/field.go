@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -18,8 +21,12 @@ var (
 	errText    = errors.New("is no valid Unicode text, so it would be changed by reading it")
 )
 
-// maxDepth bounds how many levels a path goes down.
-const maxDepth = 32
+const (
+	// maxDepth bounds how many levels a path goes down.
+	maxDepth = 32
+	// maxNames and maxName bound what an error lists of an object.
+	maxNames, maxName = 10, 40
+)
 
 // CheckField refuses a path that names nothing.
 func CheckField(path string) error {
@@ -47,7 +54,7 @@ func Field(document []byte, path string) (secret.Value, error) {
 	for rest := path; ; {
 		key, raw, ok := longest(object, rest)
 		if !ok {
-			return secret.Value{}, missing(at, rest)
+			return secret.Value{}, missing(at, rest, object)
 		}
 		if len(key) == len(rest) {
 			v, err := scalar(raw)
@@ -63,11 +70,29 @@ func Field(document []byte, path string) (secret.Value, error) {
 	}
 }
 
-func missing(at, rest string) error {
+func missing(at, rest string, object map[string]json.RawMessage) error {
 	if at == "" {
-		return fmt.Errorf("the secret has no field %q", rest)
+		return fmt.Errorf("the secret has no field %q; %s", rest, names(object))
 	}
-	return fmt.Errorf("field %q has no field %q", at, rest)
+	return fmt.Errorf("field %q has no field %q; %s", at, rest, names(object))
+}
+
+// names lists those of the fields, never a value.
+func names(object map[string]json.RawMessage) string {
+	if len(object) == 0 {
+		return "it has no fields at all"
+	}
+	shown, more := slices.Sorted(maps.Keys(object)), ""
+	if n := len(shown) - maxNames; n > 0 {
+		shown, more = shown[:maxNames], fmt.Sprintf(" and %d more", n)
+	}
+	for i, name := range shown {
+		if len(name) > maxName {
+			name = strings.ToValidUTF8(name[:maxName], "") + "…"
+		}
+		shown[i] = strconv.Quote(name)
+	}
+	return "it has " + strings.Join(shown, ", ") + more
 }
 
 func members(document []byte) (map[string]json.RawMessage, error) {

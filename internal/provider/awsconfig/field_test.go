@@ -20,19 +20,26 @@ func TestField(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"User":     `the secret has no field "User"`,
+		"User":     `the secret has no field "User"; it has "", "a", "a.b", "big", "dup", "half", "list", "none", "o", "on" and 5 more`,
 		"user.x":   `field "user" is no JSON object, so it has no field "x"`,
-		"o.p.x":    `field "o.p" has no field "x"`,
+		"o.p.x":    `field "o.p" has no field "x"; it has "q"`,
 		"none":     `field "none" is null`,
 		"none.x":   `field "none" is no JSON object, so it has no field "x"`,
 		"half":     `field "half" is no valid Unicode text, so it would be changed by reading it`,
 		"list.0":   `field "list" is no JSON object, so it has no field "0"`,
 		"a.b.c.d":  `field "a.b.c" is no JSON object, so it has no field "d"`,
-		"missing.": `the secret has no field "missing."`,
+		"missing.": `the secret has no field "missing."; it has "", "a", "a.b", "big", "dup", "half", "list", "none", "o", "on" and 5 more`,
 	} {
 		if v, err := Field([]byte(document), path); err == nil || err.Error() != want {
 			t.Errorf("%s: got %q, %v; want %s", path, v.Bytes(), err, want)
 		}
+	}
+	long := strings.Repeat("n", 100)
+	if _, err := Field([]byte(`{"`+long+`":1}`), "a"); err == nil || err.Error() != `the secret has no field "a"; it has "`+long[:40]+`…"` {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Field([]byte(`{}`), "a"); err == nil || err.Error() != `the secret has no field "a"; it has no fields at all` {
+		t.Errorf("got %v", err)
 	}
 	for _, other := range []string{"", "text", "[1]", `"x"`, "null", "{", `{"a":1} {}`, "{\"a\":\"\xff\"}", "\x00"} {
 		if _, err := Field([]byte(other), "a"); err == nil || err.Error() != ErrNotJSON.Error() {

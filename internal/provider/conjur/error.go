@@ -64,9 +64,9 @@ func unreachable(ctx context.Context, what string, err error) error {
 	case errors.Is(err, errTooLarge):
 		return because("the %w", errTooLarge)
 	case isDNS:
-		return passing("cannot connect to Conjur: %w", dns)
+		return passing("cannot connect to Conjur: %w; check applianceURL (CONJUR_APPLIANCE_URL), and that Conjur runs there", dns)
 	case isNet && op.Op == "dial":
-		return passing("cannot connect to Conjur: %w", op)
+		return passing("cannot connect to Conjur: %w; check applianceURL (CONJUR_APPLIANCE_URL), and that Conjur runs there", op)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return because("Conjur's address does not speak TLS; is it the right port?")

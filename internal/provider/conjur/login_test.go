@@ -326,7 +326,7 @@ func TestFaults(t *testing.T) {
 	w.conjur.Misbehave(conjurserver.Well, "", "")
 	w.works(p)
 	w.with("CONJUR_APPLIANCE_URL", "http://127.0.0.1:1")
-	w.fails(w.open(Config{}), "a", "cannot connect to Conjur: dial tcp 127.0.0.1:1: connect: connection refused", true)
+	w.fails(w.open(Config{}), "a", "cannot connect to Conjur: dial tcp 127.0.0.1:1: connect: connection refused; check applianceURL (CONJUR_APPLIANCE_URL), and that Conjur runs there", true)
 	if !strings.Contains(w.log.String(), "asked without TLS") {
 		t.Errorf("no warning: %s", w.log.String())
 	}
