@@ -259,7 +259,7 @@ func TestPortIsNotWidened(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%q to %q works", hosts[0], hosts[1])
 		}
-		if !strings.Contains(err.Error(), "this broker itself has ") || !strings.Contains(err.Error(), ":"+port+", and") || strings.Contains(err.Error(), "ss -ltnp") {
+		if !strings.Contains(err.Error(), "this broker itself has ") || !strings.Contains(err.Error(), ":"+port+", and") || strings.Contains(err.Error(), "ss -tanp") {
 			t.Errorf("%q to %q: %v", hosts[0], hosts[1], err)
 		}
 		c := dial(t, "tcp", "127.0.0.1:"+port)

@@ -107,7 +107,7 @@ func explain(err error, one bind) error {
 	case one.port == "":
 		return err
 	case inUse(err):
-		return fmt.Errorf("port %s is in use: stop the program that has it (ss -ltnp 'sport = :%s' names it) or choose another: %w", one.port, one.port, err)
+		return fmt.Errorf("port %s is in use: stop the program that has it (ss -tanp 'sport = :%s' names it) or choose another: %w", one.port, one.port, err)
 	case missing(err):
 		return fmt.Errorf("%s is not an address of this machine: %w", one.host, err)
 	case errors.Is(err, syscall.EACCES):

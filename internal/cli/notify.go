@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"secretless/internal/broker"
 	"secretless/internal/sdnotify"
 )
 
@@ -25,11 +26,22 @@ func (p *process) logNotify(err error) {
 // notifyReady says that the broker serves; after a reload also whether that
 // changed anything.
 func (p *process) notifyReady(reloadFailed error) {
-	status := fmt.Sprintf("%d services", len(p.broker.Status()))
+	status := fmt.Sprintf("%d services", configured(p.broker.Status()))
 	if reloadFailed != nil {
 		status += "; the last reload failed and changed nothing, see the log"
 	}
 	p.logNotify(p.notify.Ready(status))
+}
+
+// configured is how many services the configuration has: those that a reload
+// took away and that only drain are not counted.
+func configured(all []broker.ServiceStatus) (n int) {
+	for _, s := range all {
+		if s.Drained || len(s.Listen) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // answerWatchdog tells the service manager again and again that the broker

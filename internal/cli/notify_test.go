@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"secretless/internal/broker"
 )
 
 // supervised is a broker that runs under a service manager of the test's.
@@ -151,4 +153,12 @@ func TestNoServiceManager(t *testing.T) {
 	}
 	s.signals <- syscall.SIGTERM
 	<-s.exit
+}
+
+// A service that a reload took away drains, and is none of the configuration.
+func TestConfiguredCountsNoServiceThatOnlyDrains(t *testing.T) {
+	all := []broker.ServiceStatus{{Name: "a", Listen: []string{"tcp://127.0.0.1:1"}}, {Name: "b", Drained: true}, {Name: "gone", Draining: 2}}
+	if got := configured(all); got != 2 {
+		t.Errorf("got %d", got)
+	}
 }

@@ -175,7 +175,7 @@ func (p *process) reloadAndLog(ctx context.Context, by, why string) error {
 		logRejected(p.log, "configuration not reloaded, the running one stays", why, err)
 		return err
 	}
-	p.log.Info("configuration reloaded", "reason", why, "services", len(p.broker.Status()))
+	p.log.Info("configuration reloaded", "reason", why, "services", configured(p.broker.Status()))
 	return nil
 }
 
