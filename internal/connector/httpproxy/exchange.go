@@ -72,7 +72,11 @@ func (x *exchange) end() {
 // what is the method and the URL without its query, for logs and messages.
 func (x *exchange) what() string {
 	if x.named == "" {
-		x.named = brieflyQuoted(x.r.Method) + " " + brieflyQuoted(x.asked.origin.String()+cmp.Or(x.r.URL.EscapedPath(), "/"))
+		where := cmp.Or(x.r.URL.EscapedPath(), "/")
+		if !x.asked.origin.IsZero() {
+			where = x.asked.origin.String() + where
+		}
+		x.named = brieflyQuoted(x.r.Method) + " " + brieflyQuoted(where)
 	}
 	return x.named
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -111,13 +112,21 @@ func (x *exchange) origin() (origin.Origin, *problem) {
 		return x.tunnelled()
 	}
 	if x.r.URL.Host == "" || x.r.URL.Scheme == "" {
-		return origin.Origin{}, refusal(http.StatusBadRequest, "this is an HTTP proxy, not a web server: name it as the proxy of your program (http_proxy=http://%s) and ask for the URL of the target", database.Clean(x.stage.LocalAddr().String()))
+		return origin.Origin{}, refusal(http.StatusBadRequest, "this is an HTTP proxy, not a web server: %s", howToAsk(x.stage.LocalAddr()))
 	}
 	o, err := x.stage.parse(x.r.URL.Scheme, x.r.URL.Host)
 	if err != nil {
 		return o, refusal(http.StatusBadRequest, "the URL's %v", err)
 	}
 	return o, nil
+}
+
+// howToAsk tells a client at local how a proxy is used.
+func howToAsk(local net.Addr) string {
+	if local.Network() == "unix" {
+		return "ask for the whole URL of the target (GET http://host/path HTTP/1.1); programs that know proxies by host and port alone need a listener on tcp://"
+	}
+	return fmt.Sprintf("name it as the proxy of your program (http_proxy=http://%s) and ask for the URL of the target", database.Clean(local.String()))
 }
 
 func (x *exchange) tunnelled() (origin.Origin, *problem) {

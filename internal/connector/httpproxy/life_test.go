@@ -446,6 +446,37 @@ func TestForwardToLoopback(t *testing.T) {
 	}
 }
 
+// Who takes the proxy for a server is told how to ask it, in a way that is
+// possible where the client is.
+func TestTakenForAServer(t *testing.T) {
+	plain := svc{name: "a", config: "hosts: [a.example]"}
+	p := newProxy(t, plain)
+	socket := filepath.Join(t.TempDir(), "s")
+	p.apply(strings.Replace(configText(plain), "tcp://127.0.0.1:0", "unix://"+socket, 1))
+	overSocket, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = overSocket.Close() }()
+	other := newProxy(t, plain)
+	for name, test := range map[string]struct {
+		conn net.Conn
+		want string
+	}{
+		"tcp":  {other.dial(), "(http_proxy=http://" + other.addr + ")"},
+		"unix": {overSocket, "need a listener on tcp://"},
+	} {
+		_, _ = io.WriteString(test.conn, "GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+		answer, _ := io.ReadAll(test.conn)
+		if !strings.Contains(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), test.want) || strings.Contains(string(answer), "http:///") {
+			t.Errorf("%s: %s", name, answer)
+		}
+	}
+	if log := p.log.String() + other.log.String(); strings.Count(log, `request="GET /x"`) != 2 {
+		t.Errorf("the log does not name the request as it was: %s", log)
+	}
+}
+
 // connectProxy is an upstream proxy that maps every name to one target, and
 // remembers what it saw.
 type connectProxy struct {
