@@ -296,7 +296,9 @@ func TestCannotBeReadAtFirst(t *testing.T) {
 	}
 	d.misbehave(away)
 	w := d.follow("me", l)
-	eventually(t, "the wait", func() bool { return strings.Contains(l.String(), "the configuration cannot be read, and is waited for") })
+	eventually(t, "the wait", func() bool {
+		return strings.Contains(l.String(), "the configuration cannot be read, and is waited for")
+	})
 	d.recover()
 	eventually(t, "the resource", has(w, "0"))
 	if strings.Contains(l.String(), "what runs stays") {
