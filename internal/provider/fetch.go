@@ -136,7 +136,7 @@ func (i *Instance) describe(ctx context.Context, refs []string, err error) error
 		if e, ok := errors.AsType[*Error](err); ok {
 			err = e.Err
 		}
-		return i.fail(refs, fmt.Errorf("no answer within %v: %w", i.timeout, err), true)
+		return i.fail(refs, &lateError{i.timeout, err}, true)
 	}
 	e, ok := errors.AsType[*Error](err)
 	switch {
@@ -150,6 +150,23 @@ func (i *Instance) describe(ctx context.Context, refs []string, err error) error
 	// One of another provider, which has a setting of this one, is its reason.
 	return i.fail(refs, err, isTransient(err))
 }
+
+// lateError is a lookup whose time was up. It leaves out what Go says of that.
+type lateError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *lateError) Error() string {
+	text := fmt.Sprintf("no answer within %v", e.after)
+	why := strings.TrimSuffix(e.err.Error(), context.DeadlineExceeded.Error())
+	if why = strings.TrimSuffix(why, ": "); why != "" {
+		text += ": " + why
+	}
+	return text
+}
+
+func (e *lateError) Unwrap() error { return e.err }
 
 func (i *Instance) fail(refs []string, err error, transient bool) error {
 	e := &Error{Provider: i.name, Err: err, Transient: transient}

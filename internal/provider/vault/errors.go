@@ -93,7 +93,7 @@ func unanswered(err error) error {
 	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &failure{text: "no answer", cause: err, transient: true}
+		return &failure{text: "the server does not answer (check address, and what stands in front of it)", cause: err, transient: true}
 	case errors.Is(err, errRedirect):
 		return &failure{text: errRedirect.Error()}
 	case errors.Is(err, errAnswerTooLarge):
