@@ -221,12 +221,7 @@ func TestSharedAddressNamesBoth(t *testing.T) {
 func TestOverlappingAddressIsCarriedOver(t *testing.T) {
 	target := newTarget(t, "one")
 	b := newBroker(t)
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(probe.Addr().String())
-	_ = probe.Close()
+	port := strconv.Itoa(testenv.FreePort(t))
 	for _, host := range []string{"localhost", "127.0.0.1", "localhost"} {
 		b.mustApply(t, with(service("svc", &relayTo{target: target.ln.Addr().String()}), func(s *Service) {
 			s.Listen = []Address{{"tcp", host + ":" + port}}

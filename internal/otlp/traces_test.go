@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"secretless/internal/stage"
+	"secretless/internal/testenv"
 )
 
 func TestSpansArrive(t *testing.T) {
@@ -240,6 +241,7 @@ func TestHostileCollectors(t *testing.T) {
 func TestCollectorThatIsNotThere(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
+	gone.URL = "http://" + testenv.Refusing(t).String()
 	e, l := exporter(t)
 	to := destination(&receiver{Server: gone})
 	to.Interval = time.Second

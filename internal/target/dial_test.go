@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"secretless/internal/testenv"
 )
 
 func listen(t *testing.T, network, address string) net.Listener {
@@ -52,9 +54,7 @@ func TestDialTriesEveryAddress(t *testing.T) {
 }
 
 func TestDialRefused(t *testing.T) {
-	l := listen(t, "tcp4", "127.0.0.1:0")
-	a := Address{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
-	_ = l.Close()
+	a := Address{Host: "127.0.0.1", Port: testenv.Refusing(t).Port}
 	_, err := Dial(t.Context(), Options{Address: a})
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Op != OpConnect || !e.Refused() || e.NotFound() || e.Timeout() {

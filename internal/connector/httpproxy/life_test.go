@@ -95,9 +95,7 @@ func TestDrainWaitsForTheAnswer(t *testing.T) {
 // not changed stays, connections included.
 func TestReloadOfSharedAddress(t *testing.T) {
 	one, two := newTarget(t, nil), newTarget(t, nil)
-	listener, _ := net.Listen("tcp", "127.0.0.1:0") // a free port
-	addr := listener.Addr().String()
-	_ = listener.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	text := func(services ...svc) string {
 		return strings.ReplaceAll(configText(services...), "tcp://127.0.0.1:0", "tcp://"+addr)
 	}
@@ -256,9 +254,7 @@ func TestStatusOfFailures(t *testing.T) {
 	wants407 := newTarget(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
 	untrusted := tlsServer(t, testenv.CertOtherCA)
 	expired := tlsServer(t, testenv.CertExpired)
-	free, _ := net.Listen("tcp", "127.0.0.1:0")
-	closed := free.Addr().String()
-	_ = free.Close()
+	closed := testenv.Refusing(t).String()
 	hosts := fmt.Sprintf("[%q, %q, %q, %q, %q, %q, %q, plain.invalid, '169.254.169.253']", silent.Addr(), garbage, endless, wants407.host, untrusted, expired, closed)
 	p := newProxy(t, svc{name: "a", config: "responseTimeout: 300ms, allowPlaintext: true, hosts: " + hosts},
 		svc{name: "secured", config: "hosts: [secured.example], paths: [/x]"})
@@ -571,9 +567,7 @@ func TestUpstreamProxy(t *testing.T) {
 
 // A broker whose upstream proxy is itself notices.
 func TestLoop(t *testing.T) {
-	ln, _ := net.Listen("tcp", "127.0.0.1:0")
-	addr := ln.Addr().String()
-	_ = ln.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	p := newProxyEnv(t, map[string]string{"HTTPS_PROXY": "http://" + addr}, svc{name: "a", config: "hosts: [a.example], unmatched: forward"})
 	p.apply(strings.ReplaceAll(configText(svc{name: "a", config: "hosts: [a.example], unmatched: forward"}), "tcp://127.0.0.1:0", "tcp://"+addr))
 	if _, resp := p.open("b.example:443"); resp.StatusCode != 502 {
@@ -587,9 +581,7 @@ func TestLoop(t *testing.T) {
 // A request in clear text goes round no more often than a tunnel, and a target
 // that no proxy leads to learns nothing of one.
 func TestLoopOfPlainRequests(t *testing.T) {
-	ln, _ := net.Listen("tcp", "127.0.0.1:0")
-	addr := ln.Addr().String()
-	_ = ln.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	service := svc{name: "a", config: "hosts: [a.example], unmatched: forward", more: "limits: { connections: 10 }"}
 	p := newProxyEnv(t, map[string]string{"http_proxy": "http://" + addr}, service)
 	p.apply(strings.ReplaceAll(configText(service), "tcp://127.0.0.1:0", "tcp://"+addr))

@@ -13,17 +13,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"secretless/internal/connector"
+	"secretless/internal/testenv"
 )
 
 // The client is told why nothing opens, in a banner, before it is let in.
 func TestFailuresAreShownToTheClient(t *testing.T) {
 	other, _ := newKey(t)
 	_, unknownKey := newKey(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
 	mute := listenTo(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	hasty := listenTo(t, func(net.Conn) {})
 	// One that says a word of its own, and hangs up over what it is sent.
@@ -58,7 +54,7 @@ func TestFailuresAreShownToTheClient(t *testing.T) {
 		"nothing to log in":        {set: h.credentials("password", ""), kind: connector.KindConfig, want: []string{"privateKey and password are both absent"}},
 		"a broken private key":     {set: h.credentials("privateKey", "-----BEGIN nothing"), kind: connector.KindConfig, want: []string{"privateKey: "}},
 		"a certificate alone":      {set: h.credentials("certificate", "x"), kind: connector.KindConfig, want: []string{"certificate is there without its privateKey"}},
-		"nobody listening":         {set: h.credentials("address", closed.Addr().String()), kind: connector.KindConnect, want: []string{"connection refused; check that the target runs there and the credential address"}},
+		"nobody listening":         {set: h.credentials("address", testenv.Refusing(t).String()), kind: connector.KindConnect, want: []string{"connection refused; check that the target runs there and the credential address"}},
 		"no such name":             {set: h.credentials("address", "nowhere.invalid"), kind: connector.KindResolve, want: []string{"nowhere.invalid:22", "no such host; check the credential address, and the name server"}},
 		"a mute target":            {set: h.credentials("address", mute), handshake: 300 * time.Millisecond, kind: connector.KindTimeout, want: []string{"SSH key exchange", "did not answer in time"}},
 		"a target that hangs up":   {set: h.credentials("address", hasty), kind: connector.KindTargetLost, want: []string{"closed the connection"}},
