@@ -64,10 +64,7 @@ func (e *environment) initialised(version int, bin string) (string, error) {
 		return "", err
 	}
 	users := e.roles()
-	e.mu.Lock()
-	tmpl := sharedBy(e.initial, version)
-	e.mu.Unlock()
-	return tmpl.get(func() (string, error) {
+	return sharedBy(e.initial, version).get(func() (string, error) {
 		dir := filepath.Join(base, fmt.Sprintf("template%d", version))
 		return dir, initCluster(bin, dir, users)
 	})

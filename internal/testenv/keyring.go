@@ -1,23 +1,22 @@
 package testenv
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // Keyring is a D-Bus session bus with gnome-keyring on it: the Secret Service as
 // a desktop has it, with a home directory of its own and its login collection
 // open.
 type Keyring struct {
-	dir         string
-	bus, daemon *process
+	bus, daemon *daemon // in one directory
 }
 
 // NewKeyring starts one for this test alone.
@@ -26,32 +25,40 @@ func NewKeyring(t testing.TB) *Keyring {
 	for _, program := range []string{"dbus-daemon", "dbus-send", "gnome-keyring-daemon", "secret-tool"} {
 		Tool(t, program)
 	}
-	base, err := env.baseDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(base, "keyring")
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &Keyring{dir: dir}
-	env.mu.Lock()
-	env.running[k] = struct{}{}
-	env.mu.Unlock()
-	t.Cleanup(func() {
-		k.Stop()
-		_ = os.RemoveAll(dir)
-	})
-	k.startBus(t)
-	k.startDaemon(t)
-	return k
+	return private(t, env.newKeyring)
 }
 
-// Env are the variables by which programs find the bus.
-func (k *Keyring) Env() []string {
+func (e *environment) newKeyring() (*Keyring, error) {
+	dir, err := e.newDir("keyring")
+	if err != nil {
+		return nil, err
+	}
+	k := &Keyring{}
+	k.bus = newDaemon(dir, service{name: "session bus", program: k.busProgram, ready: func(context.Context) error {
+		return k.ask("GetId")
+	}})
+	k.daemon = newDaemon(dir, service{name: "gnome-keyring-daemon", program: k.daemonProgram, ready: func(context.Context) error {
+		return k.ask("GetNameOwner", "string:org.freedesktop.secrets")
+	}})
+	if err := k.start(); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	return k, nil
+}
+
+func (k *Keyring) start() error {
+	if err := k.bus.start(); err != nil {
+		return err
+	}
+	return k.daemon.start()
+}
+
+// Env is the environment of a session, in which programs find the bus.
+func (k *Keyring) Env() []string { return append(bareEnv(k.bus.dir), k.session()...) }
+
+func (k *Keyring) session() []string {
 	return []string{
-		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + k.Socket(), "HOME=" + k.dir, "XDG_RUNTIME_DIR=" + k.dir,
-		"XDG_DATA_HOME=" + filepath.Join(k.dir, "data"), "PATH=" + os.Getenv("PATH"), "LC_ALL=C",
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + k.Socket(), "XDG_RUNTIME_DIR=" + k.bus.dir, "XDG_DATA_HOME=" + k.bus.file("data"),
 	}
 }
 
@@ -66,61 +73,36 @@ func (k *Keyring) LookupEnv(name string) (string, bool) {
 }
 
 // Socket is the path of the bus.
-func (k *Keyring) Socket() string { return filepath.Join(k.dir, "bus") }
+func (k *Keyring) Socket() string { return k.bus.file("bus") }
 
-func (k *Keyring) startBus(t testing.TB) {
-	t.Helper()
-	cmd := exec.Command("dbus-daemon", "--session", "--nofork", "--nopidfile", "--nosyslog", "--address=unix:path="+k.Socket())
-	k.bus = k.start(t, cmd)
-	k.await(t, "the session bus", func() bool {
-		_, err := k.ask("GetId")
-		return err == nil
-	})
+func (k *Keyring) busProgram() (program, error) {
+	// It would find the socket of a bus before it in its place.
+	if err := os.Remove(k.Socket()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return program{}, err
+	}
+	path, err := exec.LookPath("dbus-daemon")
+	return program{
+		Path: path, Args: []string{"--session", "--nofork", "--nopidfile", "--nosyslog", "--address=unix:path=" + k.Socket()},
+		Env: k.session(),
+	}, err
 }
 
-// startDaemon gives the password of the login collection, which is made with it
-// the first time and opened after that.
-func (k *Keyring) startDaemon(t testing.TB) {
-	t.Helper()
-	cmd := exec.Command("gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets")
-	cmd.Stdin = strings.NewReader("login password")
-	k.daemon = k.start(t, cmd)
-	k.await(t, "gnome-keyring-daemon", func() bool {
-		_, err := k.ask("GetNameOwner", "string:org.freedesktop.secrets")
-		return err == nil
-	})
+// daemonProgram gives the password of the login collection, which is made with
+// it the first time and opened after that.
+func (k *Keyring) daemonProgram() (program, error) {
+	path, err := exec.LookPath("gnome-keyring-daemon")
+	return program{
+		Path: path, Args: []string{"--foreground", "--unlock", "--components=secrets"},
+		Env: k.session(), input: "login password",
+	}, err
 }
 
 // ask asks the bus itself, which starts nobody for that.
-func (k *Keyring) ask(method string, args ...string) (string, error) {
-	return k.run("", "dbus-send", append([]string{
+func (k *Keyring) ask(method string, args ...string) error {
+	_, err := k.run("", "dbus-send", append([]string{
 		"--session", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus." + method,
 	}, args...)...)
-}
-
-func (k *Keyring) start(t testing.TB, cmd *exec.Cmd) *process {
-	t.Helper()
-	log, err := os.OpenFile(filepath.Join(k.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = k.dir, k.Env(), log, log
-	p, err := startProcess(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func (k *Keyring) await(t testing.TB, what string, ready func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !ready(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			log, _ := os.ReadFile(filepath.Join(k.dir, "log"))
-			t.Fatalf("%s does not start: %s", what, log)
-		}
-	}
+	return err
 }
 
 // run runs a program on the bus, with text as its standard input.
@@ -153,38 +135,26 @@ func (k *Keyring) Lock(t testing.TB) {
 }
 
 // SignalDaemon sends a signal to gnome-keyring-daemon.
-func (k *Keyring) SignalDaemon(t testing.TB, s os.Signal) {
-	t.Helper()
-	if err := k.daemon.cmd.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-}
+func (k *Keyring) SignalDaemon(s syscall.Signal) { k.daemon.signal(s) }
 
 // KillDaemon kills gnome-keyring-daemon. The bus starts another when somebody
 // asks for it, whose login collection is locked.
-func (k *Keyring) KillDaemon(t testing.TB) {
-	t.Helper()
-	if err := k.daemon.stop(10*time.Second, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-}
+func (k *Keyring) KillDaemon() { k.daemon.Kill() }
 
 // Restart starts a bus and a daemon whose login collection is open, with what
 // was stored, where they have ended.
 func (k *Keyring) Restart(t testing.TB) {
 	t.Helper()
 	k.Stop()
-	_ = os.Remove(k.Socket())
-	k.startBus(t)
-	k.startDaemon(t)
+	if err := k.start(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Stop ends the daemon and the bus. It may be called twice.
-func (k *Keyring) Stop() { _ = errors.Join(end(k.daemon), end(k.bus)) }
-
-func end(p *process) error {
-	if p == nil {
-		return nil
-	}
-	return p.stop(10*time.Second, syscall.SIGTERM, syscall.SIGKILL)
+func (k *Keyring) Stop() {
+	k.daemon.Stop()
+	k.bus.Stop()
 }
+
+func (k *Keyring) close() error { return closeAll(k.bus.dir, k.daemon, k.bus) }

@@ -6,11 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 )
@@ -22,12 +22,9 @@ type KubeServer struct {
 	Port int
 	CA   *PKI
 
-	dir   string
-	ports [3]int // of etcd's clients and peers, and Port again
-	admin *http.Client
-
-	mu        sync.Mutex
-	etcd, api *process
+	etcd, api              *daemon // in one directory
+	clientsPort, peersPort int     // of etcd
+	admin                  *http.Client
 }
 
 // Kubernetes returns the server that all tests of the process share. Tests must
@@ -35,26 +32,14 @@ type KubeServer struct {
 func Kubernetes(t testing.TB) *KubeServer {
 	t.Helper()
 	findKubernetes(t)
-	k, err := env.kube.get(env.newKubernetes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return shared(t, &env.kube, env.newKubernetes)
 }
 
 // NewKubernetes starts a server for this test alone, to stop, kill or restart.
 func NewKubernetes(t testing.TB) *KubeServer {
 	t.Helper()
 	findKubernetes(t)
-	k, err := env.newKubernetes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		k.Stop()
-		_ = os.RemoveAll(k.dir)
-	})
-	return k
+	return private(t, env.newKubernetes)
 }
 
 func findKubernetes(t testing.TB) {
@@ -73,22 +58,20 @@ func (e *environment) newKubernetes() (*KubeServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := e.baseDir()
+	dir, err := e.newDir("kube")
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(base, "kube")
-	if err != nil {
-		return nil, err
-	}
-	k := &KubeServer{CA: pki, dir: dir}
+	k := &KubeServer{CA: pki}
+	k.etcd = newDaemon(dir, service{name: "etcd", program: k.etcdProgram})
+	k.api = newDaemon(dir, service{name: "kube-apiserver", program: k.apiProgram})
 	if err := k.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare Kubernetes: %w", err)
 	}
-	e.mu.Lock()
-	e.running[k] = struct{}{}
-	e.mu.Unlock()
-	return k, k.startSomewhere()
+	if err := onFreePorts([]*int{&k.Port, &k.clientsPort, &k.peersPort}, false, k.start); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return k, nil
 }
 
 // prepare writes the files that stay the same when the server starts again: its
@@ -145,7 +128,7 @@ func (k *KubeServer) adminClient(admin KeyPair) error {
 	return nil
 }
 
-func (k *KubeServer) file(name string) string { return filepath.Join(k.dir, name) }
+func (k *KubeServer) file(name string) string { return k.api.file(name) }
 
 // URL is the server's address, on 127.0.0.1, with a certificate of CA.
 func (k *KubeServer) URL() string { return fmt.Sprintf("https://127.0.0.1:%d", k.Port) }
@@ -157,11 +140,7 @@ func (k *KubeServer) CAFile() string { return k.file("ca.crt") }
 func (k *KubeServer) Kubeconfig() string { return k.file("kubeconfig") }
 
 // Log is what the API server and etcd have logged so far.
-func (k *KubeServer) Log() string {
-	api, _ := os.ReadFile(k.file("api.log"))
-	etcd, _ := os.ReadFile(k.file("etcd.log"))
-	return string(api) + string(etcd)
-}
+func (k *KubeServer) Log() string { return k.api.Log() + k.etcd.Log() }
 
 // writeKubeconfig is done at each start: the port may be another.
 func (k *KubeServer) writeKubeconfig() error {

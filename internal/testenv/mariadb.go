@@ -7,10 +7,6 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -39,9 +35,7 @@ type MariaServer struct {
 	// IPv6 is false where the machine has no ::1.
 	IPv6 bool
 
-	dir  string
-	mu   sync.Mutex
-	proc *process
+	*daemon
 }
 
 // mariadbServers are those of a test process.
@@ -56,35 +50,15 @@ type mariadbServers struct {
 func MariaDB(t testing.TB, want Maria) *MariaServer {
 	t.Helper()
 	findMariaDB(t)
-	env.mu.Lock()
-	shared := sharedBy(env.mariadb.shared, want)
-	env.mu.Unlock()
-	s, err := shared.get(func() (*MariaServer, error) { return env.newMariaDB(want) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return shared(t, sharedBy(env.mariadb.shared, want), func() (*MariaServer, error) { return env.newMariaDB(want) })
 }
 
 // NewMariaDB starts a server for this test alone, to stop, kill or restart.
 func NewMariaDB(t testing.TB, want Maria) *MariaServer {
 	t.Helper()
 	findMariaDB(t)
-	s, err := env.newMariaDB(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Stop()
-		_ = os.RemoveAll(s.dir)
-	})
-	return s
+	return private(t, func() (*MariaServer, error) { return env.newMariaDB(want) })
 }
-
-const (
-	mariadbd  = "/usr/sbin/mariadbd"
-	installDB = "/usr/bin/mariadb-install-db"
-)
 
 func findMariaDB(t testing.TB) {
 	t.Helper()
@@ -105,42 +79,18 @@ func (e *environment) newMariaDB(want Maria) (*MariaServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(tmpl), "maria")
+	dir, err := e.newDir("maria")
 	if err != nil {
 		return nil, err
 	}
-	s := &MariaServer{Maria: want, Users: users, CA: pki, dir: dir}
+	s := &MariaServer{Maria: want, Users: users, CA: pki, IPv6: hasIPv6()}
+	s.daemon = newDaemon(dir, service{
+		name: "MariaDB", ports: []*int{&s.Port}, ipv6: s.IPv6, asServerUser: true, program: s.program, ready: s.answers,
+	})
 	if err := s.prepare(tmpl); err != nil {
 		return nil, fmt.Errorf("prepare MariaDB: %w", err)
 	}
-	e.mu.Lock()
-	e.running[s] = struct{}{}
-	e.mu.Unlock()
 	return s, s.startSomewhere()
-}
-
-// mariadbTemplate is an empty data directory, copied for each server.
-func (e *environment) mariadbTemplate() (string, error) {
-	base, err := e.baseDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(base, "mariadb")
-	if err := ownedDir(dir); err != nil {
-		return "", err
-	}
-	return dir, run("", installDB, append([]string{
-		"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
-		"--datadir=" + dir,
-	}, mariadbFast...)...)
-}
-
-// mariadbFast are the options that make it small and quick: what it loses if
-// the machine stops is of no interest.
-var mariadbFast = []string{
-	"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-doublewrite=0", "--skip-log-bin",
-	"--innodb-buffer-pool-size=32M", "--innodb-log-file-size=32M", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=8M",
-	"--skip-performance-schema",
 }
 
 // prepare copies the template and writes the files that make the variant.
@@ -163,43 +113,20 @@ func (s *MariaServer) prepare(tmpl string) error {
 		files["server.crt"], files["server.key"], files["ca.crt"] = pair.CertPEM, pair.KeyPEM, s.CA.CAPEM
 	}
 	for name, text := range files {
-		if err := ownedFile(filepath.Join(s.dir, name), text); err != nil {
+		if err := ownedFile(s.file(name), text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *MariaServer) options() []string {
-	file := func(name string) string { return filepath.Join(s.dir, name) }
-	options := slices.Concat([]string{
-		"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.dir, "--socket=" + s.Socket(), "--pid-file=" + file("pid"),
-		"--init-file=" + file("users.sql"), "--plugin-load-add=auth_ed25519", "--skip-name-resolve", "--max-connections=400",
-		"--max-allowed-packet=64M", "--local-infile=ON", "--skip-log-error", "--character-set-server=utf8mb4",
-	}, mariadbFast)
-	if s.NoTLS {
-		options = append(options, "--skip-ssl")
-	} else {
-		options = append(options, "--ssl-cert="+file("server.crt"), "--ssl-key="+file("server.key"), "--ssl-ca="+file("ca.crt"),
-			"--tls-version=TLSv1.2,TLSv1.3")
-	}
-	return append(options, strings.Fields(s.Options)...)
-}
-
-func (s *MariaServer) data() string    { return filepath.Join(s.dir, "data") }
-func (s *MariaServer) logFile() string { return filepath.Join(s.dir, "log") }
+func (s *MariaServer) data() string { return s.file("data") }
 
 // TCP is the address on 127.0.0.1.
 func (s *MariaServer) TCP() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
 
 // Socket is the path of the unix socket.
-func (s *MariaServer) Socket() string { return filepath.Join(s.dir, "mysql.sock") }
-
-// Log is what the server has logged so far.
-func (s *MariaServer) Log() string {
-	b, _ := os.ReadFile(s.logFile())
-	return string(b)
-}
+func (s *MariaServer) Socket() string { return s.file("mysql.sock") }
 
 // Config is how go-sql-driver/mysql logs in as u over TCP, without TLS.
 func (s *MariaServer) Config(u User) *mysql.Config { return mysqlConfig("tcp", s.TCP(), u) }

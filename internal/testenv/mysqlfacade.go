@@ -1,15 +1,10 @@
 package testenv
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -36,8 +31,7 @@ type FacadeServer struct {
 	CA    *PKI
 	Port  int
 
-	backend *MariaServer
-	proc    *process
+	*daemon
 }
 
 type facades struct {
@@ -49,36 +43,28 @@ type facades struct {
 // of the shared MariaDB.
 func MySQLFacade(t testing.TB, want Facade) *FacadeServer {
 	t.Helper()
-	if want.Method == "" {
-		want.Method = "caching_sha2_password"
-	}
-	backend := MariaDB(t, Maria{})
-	env.mu.Lock()
-	shared := sharedBy(env.facade.shared, want)
-	env.mu.Unlock()
-	f, err := shared.get(func() (*FacadeServer, error) { return env.newFacade(want, backend) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	backend := want.complete(t)
+	return shared(t, sharedBy(env.facade.shared, want), func() (*FacadeServer, error) { return env.newFacade(want, backend) })
 }
 
 // NewMySQLFacade starts one for this test alone: its cache is empty.
 func NewMySQLFacade(t testing.TB, want Facade) *FacadeServer {
 	t.Helper()
+	backend := want.complete(t)
+	return private(t, func() (*FacadeServer, error) { return env.newFacade(want, backend) })
+}
+
+// complete fills in the default method, and finds the server to relay to.
+func (want *Facade) complete(t testing.TB) *MariaServer {
+	t.Helper()
 	if want.Method == "" {
 		want.Method = "caching_sha2_password"
 	}
-	f, err := env.newFacade(want, MariaDB(t, Maria{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(f.Stop)
-	return f
+	return MariaDB(t, Maria{})
 }
 
 func (e *environment) newFacade(want Facade, backend *MariaServer) (*FacadeServer, error) {
-	program, err := e.facade.program.get(func() (string, error) { return e.buildTool("mysqlfacade") })
+	path, err := e.facade.program.get(func() (string, error) { return e.buildTool("mysqlfacade") })
 	if err != nil {
 		return nil, err
 	}
@@ -97,46 +83,24 @@ func (e *environment) newFacade(want Facade, backend *MariaServer) (*FacadeServe
 	if err != nil {
 		return nil, err
 	}
-	f := &FacadeServer{Facade: want, Users: backend.Users, CA: backend.CA, backend: backend}
-	if err := f.start(program, settings); err != nil {
-		return nil, fmt.Errorf("start the MySQL façade: %w", err)
+	dir, err := e.newDir("facade")
+	if err != nil {
+		return nil, err
 	}
-	e.mu.Lock()
-	e.running[f] = struct{}{}
-	e.mu.Unlock()
-	return f, nil
+	f := &FacadeServer{Facade: want, Users: backend.Users, CA: backend.CA}
+	f.daemon = newDaemon(dir, service{name: "MySQL facade", ready: f.listens, program: func() (program, error) {
+		return program{Path: path, input: string(settings)}, nil
+	}})
+	return f, f.startSomewhere()
 }
 
-// start runs the program and reads its port, the only thing it prints.
-func (f *FacadeServer) start(program string, settings []byte) error {
-	out, in, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	cmd := exec.Command(program)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(settings), in, os.Stderr
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	f.proc, err = startProcess(cmd)
-	_ = in.Close()
-	if err != nil {
-		return err
-	}
-	_ = out.SetReadDeadline(time.Now().Add(30 * time.Second))
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		f.Stop()
-		return fmt.Errorf("it prints no port: %w: %s", err, line)
-	}
-	if _, err := fmt.Sscanf(line, "%d\n", &f.Port); err != nil {
-		f.Stop()
-		return fmt.Errorf("it prints %q: %w", line, err)
+// listens reads its port, the only thing that it prints.
+func (f *FacadeServer) listens(context.Context) error {
+	if _, err := fmt.Sscanf(f.Log(), "%d\n", &f.Port); err != nil {
+		return fmt.Errorf("it prints no port: %w", err)
 	}
 	return nil
 }
-
-// Stop ends it and the connections through it. It may be called twice.
-func (f *FacadeServer) Stop() { _ = f.proc.stop(10*time.Second, syscall.SIGKILL) }
 
 // TCP is the address on 127.0.0.1.
 func (f *FacadeServer) TCP() string { return fmt.Sprintf("127.0.0.1:%d", f.Port) }

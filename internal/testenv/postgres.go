@@ -3,11 +3,10 @@ package testenv
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,9 +38,8 @@ type Server struct {
 	// IPv6 is false where the machine has no ::1.
 	IPv6 bool
 
-	dir, bin string
-	mu       sync.Mutex
-	proc     *process
+	*daemon
+	bin string
 }
 
 // Postgres returns the server that all tests of the process share. Tests must
@@ -49,28 +47,14 @@ type Server struct {
 func Postgres(t testing.TB, want PG) *Server {
 	t.Helper()
 	bin := want.find(t)
-	env.mu.Lock()
-	shared := sharedBy(env.shared, want)
-	env.mu.Unlock()
-	s, err := shared.get(func() (*Server, error) { return env.newServer(want, bin) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return shared(t, sharedBy(env.postgres, want), func() (*Server, error) { return env.newServer(want, bin) })
 }
 
 // NewPostgres starts a server for this test alone, to stop, kill or restart.
 func NewPostgres(t testing.TB, want PG) *Server {
 	t.Helper()
-	s, err := env.newServer(want, want.find(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Stop()
-		_ = os.RemoveAll(s.dir)
-	})
-	return s
+	bin := want.find(t)
+	return private(t, func() (*Server, error) { return env.newServer(want, bin) })
 }
 
 // find completes the version and finds its programs.
@@ -95,17 +79,20 @@ func (e *environment) newServer(want PG, bin string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(tmpl), "pg")
+	dir, err := e.newDir("pg")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{PG: want, Users: e.roles(), CA: pki, dir: dir, bin: bin}
+	s := &Server{PG: want, Users: e.roles(), CA: pki, IPv6: hasIPv6(), bin: bin}
+	s.daemon = newDaemon(dir, service{
+		name: fmt.Sprintf("PostgreSQL %d", want.Version), ports: []*int{&s.Port}, ipv6: s.IPv6, asServerUser: true,
+		program: s.program, ready: s.answers, killed: s.forgetSharedMemory,
+		// As `pg_ctl stop -m fast` does: SIGTERM would wait for the clients.
+		ask: syscall.SIGINT,
+	})
 	if err := s.prepare(tmpl); err != nil {
 		return nil, fmt.Errorf("prepare PostgreSQL %d: %w", want.Version, err)
 	}
-	e.mu.Lock()
-	e.running[s] = struct{}{}
-	e.mu.Unlock()
 	return s, s.startSomewhere()
 }
 
@@ -171,8 +158,7 @@ unix_socket_permissions = 0777
 ` + tls + s.Settings + "\n"
 }
 
-func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
-func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
+func (s *Server) data() string { return s.file("data") }
 
 // TCP is the address on 127.0.0.1.
 func (s *Server) TCP() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
@@ -215,20 +201,4 @@ func (s *Server) Exec(t testing.TB, sql string) {
 	if _, err := s.Connect(t).Exec(context.Background(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
-}
-
-// Log is what the server has logged so far.
-func (s *Server) Log() string {
-	b, _ := os.ReadFile(s.logFile())
-	return string(b)
-}
-
-// hasIPv6 tells whether ::1 can be listened on.
-func hasIPv6() bool {
-	l, err := net.Listen("tcp6", "[::1]:0")
-	if err != nil {
-		return false
-	}
-	_ = l.Close()
-	return true
 }

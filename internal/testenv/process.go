@@ -1,39 +1,31 @@
 package testenv
 
 import (
-	"errors"
-	"os"
-	"os/exec"
-	"runtime"
+	"syscall"
 	"time"
 )
 
-// process is a running server program.
+// program is what a server runs.
+type program struct {
+	Path, Dir string
+	Args, Env []string // Env is all of its environment
+	// Ask is the signal that ends it in order.
+	Ask syscall.Signal
+	// UID and GID are whose it is.
+	UID, GID int
+	// input is its standard input; a pipe must hold it.
+	input string
+}
+
+// patience is how long a program may take to end in order.
+const patience = 20 * time.Second
+
+// process is a running program with all that it has started and that has been
+// started by that; see launch.
 type process struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // valid after done
-}
-
-// startProcess starts cmd so that it ends when the test process ends. The kernel
-// binds that to the thread that starts it, so run keeps its thread until then.
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	dieWithParent(cmd)
-	started := make(chan error, 1)
-	go p.run(started)
-	return p, <-started
-}
-
-func (p *process) run(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer close(p.done)
-	err := p.cmd.Start()
-	started <- err
-	if err == nil {
-		p.err = p.cmd.Wait()
-	}
+	signal func(syscall.Signal) // does nothing when it has ended
+	done   chan struct{}        // closed when nothing is left
+	how    string               // the program ended; valid after done
 }
 
 func (p *process) ended() bool {
@@ -45,20 +37,18 @@ func (p *process) ended() bool {
 	}
 }
 
-// stop asks with each signal in turn, waiting patience for each.
-func (p *process) stop(patience time.Duration, signals ...os.Signal) error {
-	for _, s := range signals {
-		if p.ended() {
-			return nil
-		}
-		if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return err
-		}
-		select {
-		case <-p.done:
-			return nil
-		case <-time.After(patience):
-		}
+// asked asks it to end, and says whether it did.
+func (p *process) asked(by syscall.Signal) bool {
+	p.signal(by)
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(patience):
+		return false
 	}
-	return errors.New("process does not end")
+}
+
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.done
 }

@@ -1,117 +1,76 @@
 package testenv
 
 import (
+	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
-
-// dieWithParent makes PostgreSQL shut down at once (SIGQUIT, which takes its
-// children along) when the thread that started it ends.
-func dieWithParent(cmd *exec.Cmd) {
-	if a := attr(cmd); a.Pdeathsig == 0 {
-		a.Pdeathsig = syscall.SIGQUIT
-	}
-}
-
-// endWithParent is dieWithParent for a program that ends its children only when
-// it is asked to end.
-func endWithParent(cmd *exec.Cmd) { attr(cmd).Pdeathsig = syscall.SIGTERM }
 
 // CanBindToProcess tells whether servers end with a test process that is killed.
 func CanBindToProcess() bool { return true }
 
-func attr(cmd *exec.Cmd) *syscall.SysProcAttr {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	return cmd.SysProcAttr
-}
-
-// serverUser is who runs the servers: PostgreSQL refuses to run as root.
-func serverUser() (uid, gid int, err error) {
-	if os.Getuid() != 0 {
-		return os.Getuid(), os.Getgid(), nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		return uid, gid, nil
-	}
-	return 0, 0, fmt.Errorf("no user to run servers as: PostgreSQL refuses root, and there is neither postgres nor nobody")
-}
-
-// asServerUser makes cmd run as serverUser.
-func asServerUser(cmd *exec.Cmd) error {
-	uid, gid, err := serverUser()
-	if err != nil || uid == os.Getuid() {
-		return err
-	}
-	attr(cmd).Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return nil
-}
-
-func processExists(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }
-
-// killTree kills pid and its children, the parent first so that it replaces
-// none of them, and waits until the children hold nothing any more: a server
-// that starts while one is left finds its memory in use. pid's own end is its
-// parent's to wait for.
-func killTree(pid int) {
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	var children []int
-	for _, list := range lists {
-		b, _ := os.ReadFile(list)
-		for _, c := range strings.Fields(string(b)) {
-			if child, err := strconv.Atoi(c); err == nil {
-				children = append(children, child)
-			}
-		}
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	for _, child := range children {
-		_ = syscall.Kill(child, syscall.SIGKILL)
-	}
-	const patience = 10 * time.Second
-	for end := time.Now().Add(patience); slices.ContainsFunc(children, alive) && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// alive says whether a process runs. One that waits for its parent to take note
-// of its end has no memory any more.
-func alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// launch runs a program under a keeper, so that nothing of it outlives its end
+// or the test process, wherever it went. The program writes to log.
+func launch(p program, log *os.File) (*process, error) {
+	order, err := json.Marshal(p)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	// The name in parentheses may hold anything.
-	state := strings.TrimSpace(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	return state != "" && state[0] != 'Z' && state[0] != 'X'
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	ordersRead, orders, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	answers, answersWrite, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, orders.Close(), ordersRead.Close())
+	}
+	cmd := exec.Command(self)
+	cmd.Env = []string{keeperVariable + "=1", "GOMAXPROCS=1", "GORACE=atexit_sleep_ms=0"}
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	if p.input != "" {
+		cmd.Stdin = strings.NewReader(p.input)
+	}
+	cmd.ExtraFiles = []*os.File{ordersFD - 3: ordersRead, answersFD - 3: answersWrite}
+	// What a terminal sends is for the tests.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	// The keeper has these; each side sees by its own that the other has ended.
+	_, _ = ordersRead.Close(), answersWrite.Close()
+	if err != nil {
+		return nil, errors.Join(err, orders.Close(), answers.Close())
+	}
+	// If the keeper has ended already, its answer says so.
+	_, _ = orders.Write(append(order, '\n'))
+	proc := &process{done: make(chan struct{})}
+	proc.signal = func(s syscall.Signal) { _, _ = orders.Write([]byte{byte(s)}) }
+	first := make(chan string, 1)
+	go proc.run(cmd, orders, answers, first)
+	if said := <-first; said != started {
+		<-proc.done
+		return nil, fmt.Errorf("the process between: %s", said)
+	}
+	return proc, nil
 }
 
-// freeBytes is the room in the file system of dir, zero if it cannot be written.
-func freeBytes(dir string) uint64 {
-	var fs syscall.Statfs_t
-	const writable = 2
-	if syscall.Access(dir, writable) != nil || syscall.Statfs(dir, &fs) != nil {
-		return 0
+// run hears what the keeper answers, and waits for it.
+func (p *process) run(cmd *exec.Cmd, orders, answers *os.File, first chan<- string) {
+	defer close(p.done)
+	lines := bufio.NewScanner(answers)
+	lines.Scan()
+	first <- lines.Text()
+	p.how = "its keeper was killed"
+	if lines.Scan() {
+		p.how = lines.Text()
 	}
-	return fs.Bavail * uint64(fs.Bsize)
-}
-
-func removeSegment(id int) {
-	const remove = 0 // IPC_RMID
-	_, _, _ = syscall.Syscall(syscall.SYS_SHMCTL, uintptr(id), remove, 0)
+	_ = cmd.Wait()
+	_, _ = orders.Close(), answers.Close()
 }

@@ -1,16 +1,14 @@
 package testenv
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // S3Server is the Versity S3 gateway on 127.0.0.1, over a directory of its
@@ -22,63 +20,49 @@ type S3Server struct {
 	CA   *PKI
 	Port int
 
-	dir  string
-	proc *process
+	*daemon
 }
 
 // NewS3 starts a server for this test alone.
 func NewS3(t testing.TB, withTLS bool) *S3Server {
 	t.Helper()
-	program := filepath.Join(CacheDir(), "versitygw", "versitygw")
-	if _, err := os.Stat(program); err != nil {
+	if _, err := os.Stat(versitygw()); err != nil {
 		require(t, "the Versity S3 gateway")
 	}
-	s := &S3Server{AccessKey: "REAL" + rand.Text()[:12], SecretKey: rand.Text(), Region: "us-east-1", TLS: withTLS}
-	if err := s.start(program); err != nil {
-		t.Fatalf("start the S3 server: %v", err)
-	}
-	t.Cleanup(s.Stop)
-	return s
+	return private(t, func() (*S3Server, error) { return env.newS3(withTLS) })
 }
 
-func (s *S3Server) start(program string) error {
-	base, err := env.baseDir()
+func versitygw() string { return filepath.Join(CacheDir(), "versitygw", "versitygw") }
+
+func (e *environment) newS3(withTLS bool) (*S3Server, error) {
+	dir, err := e.newDir("s3")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.dir, err = os.MkdirTemp(base, "s3"); err != nil {
-		return err
-	}
+	s := &S3Server{AccessKey: "REAL" + rand.Text()[:12], SecretKey: rand.Text(), Region: "us-east-1", TLS: withTLS}
+	s.daemon = newDaemon(dir, service{name: "S3 gateway", ports: []*int{&s.Port}, program: s.program, ready: s.listens})
 	for _, name := range []string{"data", "meta"} {
 		if err := os.Mkdir(s.file(name), 0o700); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if s.Port, err = freePort(false); err != nil {
-		return err
-	}
-	args := []string{"--port", s.Address(), "--region", s.Region}
 	if s.TLS {
 		if err := s.certify(); err != nil {
-			return err
+			return nil, err
 		}
+	}
+	return s, s.startSomewhere()
+}
+
+func (s *S3Server) program() (program, error) {
+	args := []string{"--port", s.Address(), "--region", s.Region}
+	if s.TLS {
 		args = append(args, "--cert", s.file("cert"), "--key", s.file("key"))
 	}
-	log, err := os.Create(s.file("log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command(program, append(args, "posix", "--sidecar", s.file("meta"), s.file("data"))...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}
-	if s.proc, err = startProcess(cmd); err != nil {
-		return err
-	}
-	env.mu.Lock()
-	env.running[s] = struct{}{}
-	env.mu.Unlock()
-	return s.ready()
+	return program{
+		Path: versitygw(), Args: append(args, "posix", "--sidecar", s.file("meta"), s.file("data")),
+		Env: []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey},
+	}, nil
 }
 
 func (s *S3Server) certify() error {
@@ -93,20 +77,14 @@ func (s *S3Server) certify() error {
 	return errors.Join(os.WriteFile(s.file("cert"), []byte(pair.CertPEM), 0o600), os.WriteFile(s.file("key"), []byte(pair.KeyPEM), 0o600))
 }
 
-func (s *S3Server) ready() error {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if s.proc.ended() {
-			return fmt.Errorf("it ended (%w): %s", s.proc.err, s.Log())
-		}
-		conn, err := net.Dial("tcp", s.Address())
-		if err == nil {
-			return conn.Close()
-		}
+func (s *S3Server) listens(ctx context.Context) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", s.Address())
+	if err != nil {
+		return err
 	}
-	return errors.New("it does not answer: " + s.Log())
+	return conn.Close()
 }
-
-func (s *S3Server) file(name string) string { return filepath.Join(s.dir, name) }
 
 // Address is host:port.
 func (s *S3Server) Address() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
@@ -117,16 +95,4 @@ func (s *S3Server) URL() string {
 		return "https://" + s.Address()
 	}
 	return "http://" + s.Address()
-}
-
-// Log is what it has logged so far.
-func (s *S3Server) Log() string {
-	b, _ := os.ReadFile(s.file("log"))
-	return string(b)
-}
-
-// Stop ends it and removes its data. It may be called twice.
-func (s *S3Server) Stop() {
-	_ = s.proc.stop(10*time.Second, syscall.SIGTERM, syscall.SIGKILL)
-	_ = os.RemoveAll(s.dir)
 }

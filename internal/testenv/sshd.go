@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"path/filepath"
 	"sync"
 	"testing"
 )
@@ -28,10 +27,9 @@ type SSHServer struct {
 	Keys *SSHKeys
 	Port int
 
-	dir  string
-	mu   sync.Mutex
-	host []SSHKey
-	proc *process
+	*daemon
+	hostMu sync.Mutex
+	host   []SSHKey
 }
 
 // sshServers are those of a test process.
@@ -45,14 +43,7 @@ type sshServers struct {
 func SSHD(t testing.TB, want SSH) *SSHServer {
 	t.Helper()
 	findSSHD(t)
-	env.mu.Lock()
-	shared := sharedBy(env.sshd.shared, want)
-	env.mu.Unlock()
-	s, err := shared.get(func() (*SSHServer, error) { return env.newSSHD(want) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return shared(t, sharedBy(env.sshd.shared, want), func() (*SSHServer, error) { return env.newSSHD(want) })
 }
 
 // NewSSHD starts a server for this test alone, to stop, kill, restart or give
@@ -60,15 +51,7 @@ func SSHD(t testing.TB, want SSH) *SSHServer {
 func NewSSHD(t testing.TB, want SSH) *SSHServer {
 	t.Helper()
 	findSSHD(t)
-	s, err := env.newSSHD(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Kill()
-		_ = os.RemoveAll(s.dir)
-	})
-	return s
+	return private(t, func() (*SSHServer, error) { return env.newSSHD(want) })
 }
 
 const sshd = "/usr/sbin/sshd"
@@ -85,11 +68,7 @@ func (e *environment) newSSHD(want SSH) (*SSHServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := e.baseDir()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp(base, "sshd")
+	dir, err := e.newDir("sshd")
 	if err != nil {
 		return nil, err
 	}
@@ -97,18 +76,25 @@ func (e *environment) newSSHD(want SSH) (*SSHServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &SSHServer{SSH: want, User: who.Username, Keys: keys, dir: dir}
+	s := &SSHServer{SSH: want, User: who.Username, Keys: keys}
+	s.daemon = newDaemon(dir, service{name: "sshd", ports: []*int{&s.Port}, program: s.program, ready: s.greets})
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare sshd: %w", err)
 	}
-	e.mu.Lock()
-	e.running[s] = struct{}{}
-	e.mu.Unlock()
 	return s, s.startSomewhere()
 }
 
+// separation is where Debian's sshd, started by root, has its unprivileged half
+// look at an empty directory. The service's unit would make it.
+const separation = "/run/sshd"
+
 // prepare writes the files that stay the same when the server starts again.
 func (s *SSHServer) prepare() error {
+	if os.Getuid() == 0 {
+		if err := os.MkdirAll(separation, 0o755); err != nil {
+			return err
+		}
+	}
 	for name, text := range map[string]string{
 		"authorized_keys": s.Keys.authorized(),
 		"user_ca":         s.Keys.ca.Public,
@@ -139,8 +125,8 @@ func (s *SSHServer) newHostKeys() error {
 // HostKeys are the public keys as authorized_keys has them, a line each:
 // Ed25519, ECDSA, RSA.
 func (s *SSHServer) HostKeys() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.hostMu.Lock()
+	defer s.hostMu.Unlock()
 	lines := make([]string, 0, len(s.host))
 	for _, key := range s.host {
 		lines = append(lines, key.Public)
@@ -152,26 +138,19 @@ func (s *SSHServer) HostKeys() []string {
 func (s *SSHServer) ChangeHostKeys(t testing.TB) {
 	t.Helper()
 	s.Stop()
-	s.mu.Lock()
+	s.hostMu.Lock()
 	err := s.newHostKeys()
-	s.mu.Unlock()
+	s.hostMu.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Restart(t)
 }
 
-func (s *SSHServer) file(name string) string        { return filepath.Join(s.dir, name) }
 func (s *SSHServer) hostKeyFile(kind string) string { return s.file("host_" + kind) }
 
 // TCP is the address on 127.0.0.1.
 func (s *SSHServer) TCP() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
-
-// Log is what the server has logged so far.
-func (s *SSHServer) Log() string {
-	b, _ := os.ReadFile(s.file("log"))
-	return string(b)
-}
 
 // config is the whole of sshd_config. PAM is off: nothing of the machine's own
 // log-in rules is asked, so there are no passwords either.

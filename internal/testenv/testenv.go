@@ -9,12 +9,14 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -22,42 +24,46 @@ import (
 
 // environment is what one test process has started.
 type environment struct {
-	mu      sync.Mutex
-	base    string
-	pki     *PKI
-	users   *Users
-	shared  map[PG]*once[*Server]
-	initial map[int]*once[string]
-	running map[stopper]struct{}
-	mariadb mariadbServers
-	facade  facades
-	sshd    sshServers
-	kube    once[*KubeServer]
-	vault   once[*VaultServer]
+	main     atomic.Bool // Main has been called
+	mu       sync.Mutex
+	base     string
+	pki      *PKI
+	users    *Users
+	postgres map[PG]*once[*Server]
+	initial  map[int]*once[string]
+	running  []server // those that are shared
+	mariadb  mariadbServers
+	facade   facades
+	sshd     sshServers
+	kube     once[*KubeServer]
+	vault    once[*VaultServer]
 }
-
-// stopper is a server of any kind.
-type stopper interface{ Stop() }
 
 // env is the one global of the project's tests: servers are shared by tests
 // that know nothing of each other.
 var env = &environment{
-	shared:  map[PG]*once[*Server]{},
-	initial: map[int]*once[string]{},
-	running: map[stopper]struct{}{},
-	mariadb: mariadbServers{shared: map[Maria]*once[*MariaServer]{}},
-	facade:  facades{shared: map[Facade]*once[*FacadeServer]{}},
-	sshd:    sshServers{shared: map[SSH]*once[*SSHServer]{}},
+	postgres: map[PG]*once[*Server]{},
+	initial:  map[int]*once[string]{},
+	mariadb:  mariadbServers{shared: map[Maria]*once[*MariaServer]{}},
+	facade:   facades{shared: map[Facade]*once[*FacadeServer]{}},
+	sshd:     sshServers{shared: map[SSH]*once[*SSHServer]{}},
 }
 
-// Main runs the tests, stops every server, and fails the run if goroutines are
-// left. It is the body of a TestMain:
+// Main runs the tests, stops every server, and fails the run if one had ended
+// by itself or goroutines are left. It is the body of a TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 func Main(m *testing.M, opts ...goleak.Option) int {
+	if isKeeper() {
+		return keep()
+	}
+	env.main.Store(true)
 	sweep()
 	code := m.Run()
-	env.close()
+	if err := env.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
 	if code != 0 {
 		return code
 	}
@@ -73,22 +79,19 @@ func LeakOptions() []goleak.Option {
 	return []goleak.Option{goleak.IgnoreAnyFunction("secretless/internal/testenv.(*process).run")}
 }
 
-func (e *environment) close() {
+func (e *environment) close() error {
 	e.mu.Lock()
-	servers := make([]stopper, 0, len(e.running))
-	for s := range e.running {
-		servers = append(servers, s)
-	}
-	base := e.base
-	e.mu.Unlock()
+	base, died := e.base, make([]error, len(e.running))
 	var all sync.WaitGroup
-	for _, s := range servers {
-		all.Go(s.Stop)
+	for i, s := range e.running {
+		all.Go(func() { died[i] = s.close() })
 	}
+	e.mu.Unlock()
 	all.Wait()
 	if base != "" {
 		_ = os.RemoveAll(base)
 	}
+	return errors.Join(died...)
 }
 
 const basePrefix = "secretless-test-"

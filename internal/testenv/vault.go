@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,11 +26,9 @@ type VaultServer struct {
 	// Port is without TLS, TLSPort with.
 	Port, TLSPort int
 
+	*daemon
 	clusterPort int
-	dir         string
 	unsealKey   string
-	mu          sync.Mutex
-	proc        *process
 
 	registering sync.Mutex
 	plugins     map[string]bool
@@ -40,26 +39,14 @@ type VaultServer struct {
 func Vault(t testing.TB) *VaultServer {
 	t.Helper()
 	findVault(t)
-	s, err := env.vault.get(env.newVault)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return shared(t, &env.vault, env.newVault)
 }
 
 // NewVault starts a server for this test alone, to seal, stop, kill or restart.
 func NewVault(t testing.TB) *VaultServer {
 	t.Helper()
 	findVault(t)
-	s, err := env.newVault()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Stop()
-		_ = os.RemoveAll(s.dir)
-	})
-	return s
+	return private(t, env.newVault)
 }
 
 // vaultDir is where script/setup puts the server and its plugins.
@@ -73,15 +60,11 @@ func findVault(t testing.TB) {
 }
 
 func (e *environment) newVault() (*VaultServer, error) {
-	base, err := e.baseDir()
-	if err != nil {
-		return nil, err
-	}
 	pki, err := e.authority()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(base, "vault")
+	dir, err := e.newDir("vault")
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +72,11 @@ func (e *environment) newVault() (*VaultServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &VaultServer{CA: pki, dir: dir, plugins: map[string]bool{}}
+	s := &VaultServer{CA: pki, plugins: map[string]bool{}}
+	s.daemon = newDaemon(dir, service{
+		name: "Vault", ports: []*int{&s.Port, &s.TLSPort, &s.clusterPort}, program: s.program,
+		ready: s.healthy(func(int) bool { return true }),
+	})
 	for name, text := range map[string]string{"server.crt": pair.CertPEM, "server.key": pair.KeyPEM, "ca.crt": pki.CAPEM} {
 		if err := os.WriteFile(s.file(name), []byte(text), 0o600); err != nil {
 			return nil, err
@@ -98,13 +85,14 @@ func (e *environment) newVault() (*VaultServer, error) {
 	if err := os.Mkdir(s.file("data"), 0o700); err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	e.running[s] = struct{}{}
-	e.mu.Unlock()
-	return s, s.startSomewhere()
+	if err := s.startSomewhere(); err != nil {
+		return nil, err
+	}
+	if err := s.initialise(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
-
-func (s *VaultServer) file(name string) string { return filepath.Join(s.dir, name) }
 
 // Address is the URL without TLS.
 func (s *VaultServer) Address() string { return fmt.Sprintf("http://127.0.0.1:%d", s.Port) }
@@ -114,12 +102,6 @@ func (s *VaultServer) TLSAddress() string { return fmt.Sprintf("https://127.0.0.
 
 // CAFile is the path of CA's certificate.
 func (s *VaultServer) CAFile() string { return s.file("ca.crt") }
-
-// Log is what the server has logged so far.
-func (s *VaultServer) Log() string {
-	b, _ := os.ReadFile(s.file("log"))
-	return string(b)
-}
 
 // Call makes a request as token and returns the answer's JSON; nil where there
 // is none. A status that is no success is an error.

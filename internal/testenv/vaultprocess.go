@@ -7,35 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 )
 
 func randomName() string { return strings.ToLower(rand.Text()[:10]) }
-
-// startSomewhere picks ports, starts and initialises; other ports if one is
-// taken in between.
-func (s *VaultServer) startSomewhere() error {
-	var err error
-	for range 10 {
-		for _, port := range []*int{&s.Port, &s.TLSPort, &s.clusterPort} {
-			if *port, err = freePort(false); err != nil {
-				return err
-			}
-		}
-		if err = s.start(); err == nil {
-			return s.initialise()
-		}
-		if !strings.Contains(s.Log(), "address already in use") {
-			return err
-		}
-	}
-	return err
-}
 
 // config stores in one file by raft, the only storage that is on disk and in
 // the small build.
@@ -65,62 +42,30 @@ listener "tcp" {
 		s.file("server.crt"), s.file("server.key"), s.file("ca.crt"))
 }
 
-// start runs the server and returns when it answers.
-func (s *VaultServer) start() error {
-	if err := os.WriteFile(s.file("config.hcl"), []byte(s.config()), 0o600); err != nil {
-		return err
-	}
-	log, err := os.Create(s.file("log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command(filepath.Join(vaultDir(), "vault"), "server", "-config="+s.file("config.hcl"))
-	cmd.Dir = s.dir
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + s.dir}
-	endWithParent(cmd) // its plugins are processes
-	proc, err := startProcess(cmd)
-	if err != nil {
-		return fmt.Errorf("start Vault: %w", err)
-	}
-	s.mu.Lock()
-	s.proc = proc
-	s.mu.Unlock()
-	return s.wait("answer", func(status int) bool { return status != 0 })
+func (s *VaultServer) program() (program, error) {
+	config := s.file("config.hcl")
+	return program{Path: filepath.Join(vaultDir(), "vault"), Args: []string{"server", "-config=" + config}},
+		os.WriteFile(config, []byte(s.config()), 0o600)
 }
 
-// wait asks for the health until it is as wanted.
-func (s *VaultServer) wait(what string, ok func(status int) bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	for {
-		if ok(s.health(ctx)) {
-			return nil
+// healthy asks for its health, whose status says what it is ready for.
+func (s *VaultServer) healthy(enough func(status int) bool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Address()+"/v1/sys/health", http.NoBody)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-s.process().done:
-			return fmt.Errorf("vault ended (%v): %s", s.proc.err, s.Log())
-		case <-ctx.Done():
-			return fmt.Errorf("vault does not %s: %s", what, s.Log())
-		case <-time.After(20 * time.Millisecond):
+		r.Close = true
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			return err
 		}
+		_ = resp.Body.Close()
+		if !enough(resp.StatusCode) {
+			return errors.New("its health is " + resp.Status)
+		}
+		return nil
 	}
-}
-
-// health is the status of sys/health; zero for none.
-func (s *VaultServer) health(ctx context.Context) int {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Address()+"/v1/sys/health", http.NoBody)
-	if err != nil {
-		return 0
-	}
-	r.Close = true
-	resp, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		return 0
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode
 }
 
 func (s *VaultServer) initialise() error {
@@ -141,14 +86,14 @@ func (s *VaultServer) unseal() error {
 	if _, err := s.Call(http.MethodPut, "sys/unseal", "", map[string]any{"key": s.unsealKey}); err != nil {
 		return err
 	}
-	return s.wait("unseal", func(status int) bool { return status == http.StatusOK })
+	return s.await(s.healthy(func(status int) bool { return status == http.StatusOK }))
 }
 
 // Seal seals it: it answers, but gives nothing.
 func (s *VaultServer) Seal(t testing.TB) {
 	t.Helper()
 	s.Write(t, "sys/seal", nil)
-	if err := s.wait("seal", func(status int) bool { return status == http.StatusServiceUnavailable }); err != nil {
+	if err := s.await(s.healthy(func(status int) bool { return status == http.StatusServiceUnavailable })); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -161,33 +106,9 @@ func (s *VaultServer) Unseal(t testing.TB) {
 	}
 }
 
-// Stop ends it and its plugins. It may be called on a stopped server.
-func (s *VaultServer) Stop() {
-	if proc := s.process(); proc != nil && proc.stop(15*time.Second, syscall.SIGTERM) != nil {
-		s.Kill()
-	}
-}
-
-// Kill kills it and its plugins.
-func (s *VaultServer) Kill() {
-	if proc := s.process(); proc != nil && !proc.ended() {
-		killTree(proc.cmd.Process.Pid)
-		<-proc.done
-	}
-}
-
 // Restart starts it again on the same ports, unsealed, with what it had stored.
 func (s *VaultServer) Restart(t testing.TB) {
 	t.Helper()
-	s.Stop()
-	if err := s.start(); err != nil {
-		t.Fatal(err)
-	}
+	s.daemon.Restart(t)
 	s.Unseal(t)
-}
-
-func (s *VaultServer) process() *process {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proc
 }

@@ -110,7 +110,7 @@ func TestLockedKeyring(t *testing.T) {
 	k.Lock(t)
 	expect(t, p, "orders#app", "!"+errLocked.Error())
 	expect(t, p, "orders#nobody", "!"+errNotFound.Error())
-	k.KillDaemon(t)
+	k.KillDaemon()
 	expect(t, p, "orders#app", "!"+errLocked.Error()) // of the one that the bus has started
 	k.Restart(t)
 	expect(t, p, "orders#app", "value")
@@ -177,9 +177,9 @@ func TestHangingKeyring(t *testing.T) {
 			t.Fatalf("%s: the lookup does not end", what)
 		}
 	}
-	k.SignalDaemon(t, syscall.SIGSTOP)
+	k.SignalDaemon(syscall.SIGSTOP)
 	hangs("daemon")
-	k.SignalDaemon(t, syscall.SIGCONT)
+	k.SignalDaemon(syscall.SIGCONT)
 	expect(t, p, "orders#app", "value")
 
 	path := filepath.Join(t.TempDir(), "bus")
@@ -204,7 +204,7 @@ func TestKilledWhileAsked(t *testing.T) {
 	k.Store(t, "value", "service", "orders", "username", "app")
 	p := on(t, k)
 	expect(t, p, "orders#app", "value")
-	k.SignalDaemon(t, syscall.SIGSTOP)
+	k.SignalDaemon(syscall.SIGSTOP)
 	ended := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
@@ -214,7 +214,7 @@ func TestKilledWhileAsked(t *testing.T) {
 	}()
 	// Either the lookup waits for the daemon already, or it finds the next one.
 	time.Sleep(50 * time.Millisecond)
-	k.KillDaemon(t)
+	k.KillDaemon()
 	if err := <-ended; err == nil || errors.Is(err, context.DeadlineExceeded) || !transient(err) && !errors.Is(err, errLocked) {
 		t.Errorf("got %v", err)
 	}

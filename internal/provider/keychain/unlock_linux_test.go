@@ -81,7 +81,7 @@ func newDouble(t *testing.T, k *testenv.Keyring, prompt dbus.ObjectPath) *double
 func TestUnlock(t *testing.T) {
 	for prompt, want := range map[dbus.ObjectPath]string{noObject: "value", thePrompt: "!" + errLocked.Error()} {
 		k := testenv.NewKeyring(t)
-		k.KillDaemon(t)
+		k.KillDaemon()
 		d := newDouble(t, k, prompt)
 		expect(t, on(t, k), "any#thing", want)
 		if wanted := prompt != noObject; d.prompts.Load() != 0 || (d.dismissed.Load() == 1) != wanted {
