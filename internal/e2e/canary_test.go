@@ -174,7 +174,7 @@ func (c *canary) yaml() string {
 	}
 	add("right", c.server.Users.SCRAM.Name, c.place.password, c.server.Port)
 	add("wrong", c.server.Users.MD5.Name, c.place.password, c.server.Port)
-	add("unreachable", c.server.Users.SCRAM.Name, c.place.password, testenv.FreePort(c.t))
+	add("unreachable", c.server.Users.SCRAM.Name, c.place.password, testenv.Refusing(c.t).Port)
 	add("missing", c.server.Users.SCRAM.Name, c.place.missing, c.server.Port)
 	add("broken", c.server.Users.SCRAM.Name, c.place.broken, c.server.Port)
 	if len(c.place.providers) > 0 {

@@ -115,7 +115,7 @@ func TestDoctorPostgres(t *testing.T) {
 		{name: "plain", connector: "pg", credentials: database(s.Port, u.Name, "disable", rightPassword), status: "ok", tls: "none"},
 		{name: "socket", connector: "pg", credentials: []string{"host: " + s.SocketDir(), fmt.Sprintf("port: %d", s.Port), "username: " + u.Name, rightPassword}, status: "ok", target: s.SocketDir(), tls: "unix socket"},
 		{name: "wrong-password", connector: "pg", credentials: database(s.Port, u.Name, "disable", wrongPassword), status: "failed", kind: "rejected", target: address, problem: "password authentication failed"},
-		{name: "dead", connector: "pg", credentials: database(testenv.FreePort(t), u.Name, "disable", rightPassword), status: "failed", kind: "connect", problem: "connection refused"},
+		{name: "dead", connector: "pg", credentials: database(testenv.Refusing(t).Port, u.Name, "disable", rightPassword), status: "failed", kind: "connect", problem: "connection refused"},
 		{name: "other-authority", connector: "pg", credentials: database(stranger.Port, u.Name, "verify-full", rightPassword, ca), status: "failed", kind: "tls", problem: "authority that is not trusted"},
 		{name: "no-variable", connector: "pg", credentials: database(s.Port, u.Name, "disable", "password: { from: env, get: NO_SUCH_VARIABLE }"), status: "failed", kind: "credentials", problem: "provider env: NO_SUCH_VARIABLE: environment variable is not set"},
 		{name: "no-database", connector: "pg", credentials: database(s.Port, u.Name, "disable", rightPassword, "database: nowhere"), status: "failed", kind: "target", problem: `database "nowhere" does not exist`},
@@ -133,7 +133,7 @@ func TestDoctorMariaDB(t *testing.T) {
 		{name: "plain", connector: "mysql", credentials: database(s.Port, u.Name, "disable", rightPassword), status: "ok", tls: "none"},
 		{name: "unverified", connector: "mysql", credentials: database(s.Port, u.Name, "require", rightPassword), status: "warning", tls: "not verified"},
 		{name: "wrong-password", connector: "mysql", credentials: database(s.Port, u.Name, "disable", wrongPassword), status: "failed", kind: "rejected", target: address, problem: "Access denied"},
-		{name: "dead", connector: "mysql", credentials: database(testenv.FreePort(t), u.Name, "disable", rightPassword), status: "failed", kind: "connect"},
+		{name: "dead", connector: "mysql", credentials: database(testenv.Refusing(t).Port, u.Name, "disable", rightPassword), status: "failed", kind: "connect"},
 		{name: "no-database", connector: "mysql", credentials: database(s.Port, u.Name, "disable", rightPassword, "database: nowhere"), status: "failed", kind: "denied", problem: "nowhere"},
 	})
 }
@@ -146,7 +146,7 @@ func TestDoctorMSSQL(t *testing.T) {
 		{name: "verified", connector: "mssql", credentials: database(s.Addr().Port, mssqlUser.Name, "verify-full", rightPassword, "sslrootcert: { from: env, get: CA }"), status: "ok", tls: "TLS 1.2"},
 		{name: "unverified", connector: "mssql", credentials: database(s.Addr().Port, mssqlUser.Name, "require", rightPassword), status: "warning", tls: "not verified"},
 		{name: "wrong-password", connector: "mssql", credentials: database(s.Addr().Port, mssqlUser.Name, "require", wrongPassword), status: "failed", kind: "rejected", problem: "Login failed"},
-		{name: "dead", connector: "mssql", credentials: database(testenv.FreePort(t), mssqlUser.Name, "require", rightPassword), status: "failed", kind: "connect"},
+		{name: "dead", connector: "mssql", credentials: database(testenv.Refusing(t).Port, mssqlUser.Name, "require", rightPassword), status: "failed", kind: "connect"},
 	})
 }
 
@@ -163,7 +163,7 @@ func TestDoctorSSH(t *testing.T) {
 		{name: "pinned", connector: "ssh", credentials: host("KEY", pinned, address), status: "ok", target: strings.Trim(address, `"`), tls: "host key SHA256:", detail: "OpenSSH"},
 		{name: "anybody", connector: "ssh", credentials: host("KEY", "accept-any", address), status: "warning", tls: "not verified"},
 		{name: "stranger", connector: "ssh", credentials: host("STRANGER", pinned, address), status: "failed", kind: "rejected"},
-		{name: "dead", connector: "ssh", credentials: host("KEY", pinned, fmt.Sprintf(`"127.0.0.1:%d"`, testenv.FreePort(t))), status: "failed", kind: "connect"},
+		{name: "dead", connector: "ssh", credentials: host("KEY", pinned, fmt.Sprintf(`"127.0.0.1:%d"`, testenv.Refusing(t).Port)), status: "failed", kind: "connect"},
 		{name: "agent", connector: "ssh-agent", credentials: []string{"privateKey: { from: env, get: KEY }"}, status: "ok", detail: "ssh-ed25519 SHA256:"},
 		{name: "no-key", connector: "ssh-agent", credentials: []string{"privateKey: { from: env, get: HOST_KEY }"}, status: "failed", kind: "config"},
 	})

@@ -109,7 +109,7 @@ func TestEveryFailure(t *testing.T) {
 	wrongHost := testenv.Postgres(t, testenv.PG{Cert: testenv.CertWrongHost})
 	u := server.Users
 	dead := service{server: server, user: server.Users.SCRAM}
-	dead.port = testenv.FreePort(t)
+	dead.port = testenv.Refusing(t).Port
 	target := fmt.Sprintf("127.0.0.1:%d", server.Port)
 	for name, c := range map[string]struct {
 		service service

@@ -139,8 +139,8 @@ func TestMSSQLEveryFailure(t *testing.T) {
 	wrongHost := newMSSQL(t, tdsserver.Config{Encryption: tdsserver.EncryptionRequired}, testenv.CertWrongHost)
 	expired := newMSSQL(t, tdsserver.Config{Encryption: tdsserver.EncryptionRequired}, testenv.CertExpired)
 	mutual := newMSSQL(t, tdsserver.Config{Encryption: tdsserver.EncryptionRequired, ClientCAs: ca.Pool()}, testenv.CertECDSA)
-	toNowhere := newMSSQL(t, tdsserver.Config{RouteTo: fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))}, testenv.CertECDSA)
-	dead := testenv.FreePort(t)
+	toNowhere := newMSSQL(t, tdsserver.Config{RouteTo: fmt.Sprintf("127.0.0.1:%d", testenv.Refusing(t).Port)}, testenv.CertECDSA)
+	dead := testenv.Refusing(t).Port
 	port := func(s *tdsserver.Server) int { return s.Addr().Port }
 	user := func(name, password string) tdsserver.User { return tdsserver.User{Name: name, Password: password} }
 	for name, c := range map[string]struct {

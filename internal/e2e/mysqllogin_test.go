@@ -73,7 +73,7 @@ func TestMySQLEveryFailure(t *testing.T) {
 	u := server.Users
 	verify := pemLines(testenv.KeyPair{}, server.CA.CAPEM)
 	wrong := func(user testenv.User) testenv.User { user.Password = "wrong-" + user.Password; return user }
-	dead := testenv.FreePort(t)
+	dead := testenv.Refusing(t).Port
 	for name, c := range map[string]struct {
 		service  mysqlService
 		database string

@@ -169,7 +169,7 @@ func remoteDynamic(t *testing.T, p sshPlace) error {
 }
 
 func forwardToNobody(t *testing.T, p sshPlace) error {
-	nobody := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	nobody := testenv.Refusing(t).String()
 	return p.ssh(t, nil, "", "-o", "LogLevel=INFO", "-W", nobody).fails("open failed: connect failed: Connection refused")
 }
 

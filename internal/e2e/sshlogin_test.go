@@ -125,7 +125,7 @@ func TestSSHRefusals(t *testing.T) {
 				secrets: map[string]string{"password": "not the one that it takes"},
 			}
 		}, []string{"127.0.0.1", "keeper"}},
-		"nobody there": {func(t *testing.T, s *sshService) { s.port = testenv.FreePort(t) }, []string{"127.0.0.1", "connection refused"}},
+		"nobody there": {func(t *testing.T, s *sshService) { s.port = testenv.Refusing(t).Port }, []string{"127.0.0.1", "connection refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"secretless/internal/connector"
 	"secretless/internal/connector/httpproxy/auth"
 	"secretless/internal/secret"
+	"secretless/internal/testenv"
 )
 
 // defaults are what the decoder fills in.
@@ -206,9 +207,7 @@ func TestEndpointFailures(t *testing.T) {
 			}
 		})
 	}
-	s := newServer(t, nil)
-	a := mustBuild(t, defaults(s.URL))
-	s.Close()
+	a := mustBuild(t, defaults("http://"+testenv.Refusing(t).String()))
 	if err := a.Authenticate(t.Context(), newRequest(t, secrets("clientSecret", theSecret))); connector.KindOf(err) != connector.KindConnect {
 		t.Errorf("an endpoint that is down: %v", err)
 	}
