@@ -110,16 +110,20 @@ func TestRelaysCarryWhatTheyCan(t *testing.T) {
 	passing := relay{name: haproxy}
 	speaking := relay{name: broker, logsIn: true}
 	pooling := relay{name: pgbouncer, logsIn: true, only: "pg"}
+	secure := relay{name: nginx, logsIn: true, https: true}
 	for _, test := range []struct {
 		target target
-		want   [3]bool
+		want   [4]bool
 	}{
-		{target{connector: "pg"}, [3]bool{true, true, true}},
-		{target{connector: "pg", encrypted: true}, [3]bool{false, true, true}},
-		{target{connector: "mysql"}, [3]bool{true, true, false}},
-		{target{connector: "mysql", encrypted: true}, [3]bool{false, true, false}},
+		{target{connector: "pg"}, [4]bool{true, true, true, true}},
+		{target{connector: "pg", encrypted: true}, [4]bool{false, true, true, true}},
+		{target{connector: "mysql"}, [4]bool{true, true, false, true}},
+		{target{connector: "mysql", encrypted: true}, [4]bool{false, true, false, true}},
+		{target{connector: "http"}, [4]bool{true, true, false, true}},
+		{target{connector: "http", encrypted: true}, [4]bool{false, false, false, true}},
 	} {
-		if got := [3]bool{passing.carries(test.target), speaking.carries(test.target), pooling.carries(test.target)}; got != test.want {
+		got := [4]bool{passing.carries(test.target), speaking.carries(test.target), pooling.carries(test.target), secure.carries(test.target)}
+		if got != test.want {
 			t.Errorf("%+v: %v, want %v", test.target, got, test.want)
 		}
 	}

@@ -80,7 +80,11 @@ func relays(o options) ([]relay, error) {
 
 // carries says whether the relay can be between a client and that target.
 func (r relay) carries(t target) bool {
-	return (r.only == "" || r.only == t.connector) && (r.logsIn || !t.encrypted)
+	encrypts := r.logsIn
+	if t.connector == "http" { // the client does, too
+		encrypts = r.https
+	}
+	return (r.only == "" || r.only == t.connector) && (encrypts || !t.encrypted)
 }
 
 // findProgram looks where an ordinary user's PATH does not lead, too.
