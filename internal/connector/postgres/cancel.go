@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net"
 	"sync"
@@ -32,18 +33,22 @@ const cancelTimeout = 10 * time.Second
 type sessions struct {
 	made slab.Slab[session]
 
+	seed maphash.Seed
+
 	mu    sync.Mutex
 	count int
-	last  map[beginning]*session
+	last  map[uint64]*session // by hash
 }
 
 // session is what is remembered of one; its Close forgets it.
 type session struct {
 	table *sessions
-	next  *session // of another target, with the same beginning
+	hash  uint64
+	// Two targets may give the same key: the later one comes first.
+	next, previous *session
 	// plan is shared by all sessions of a target.
-	plan unique.Handle[plan]
-	beginning
+	plan    unique.Handle[plan]
+	process uint32
 	// short has the key where it fits, which is the rule, else long has it.
 	short [shortCancelKey]byte
 	size  int // zero when forgotten
@@ -54,19 +59,9 @@ type session struct {
 // bytes.
 const shortCancelKey = 32
 
-// beginning is what sessions are found by.
-type beginning struct {
-	process uint32
-	first   [4]byte // of the key
+func newSessions() *sessions {
+	return &sessions{seed: maphash.MakeSeed(), last: map[uint64]*session{}}
 }
-
-func beginningOf(process uint32, key []byte) beginning {
-	b := beginning{process: process}
-	copy(b.first[:], key)
-	return b
-}
-
-func newSessions() *sessions { return &sessions{last: map[beginning]*session{}} }
 
 // add remembers a session until what it returns is closed. It returns nil where
 // there is no room, or no key.
@@ -80,14 +75,26 @@ func (t *sessions) add(key pgproto3.BackendKeyData, p plan) io.Closer {
 		return nil
 	}
 	s := t.made.New()
-	s.table, s.plan, s.beginning, s.size = t, unique.Make(p), beginningOf(key.ProcessID, key.SecretKey), len(key.SecretKey)
+	s.table, s.plan, s.process, s.size = t, unique.Make(p), key.ProcessID, len(key.SecretKey)
 	if copy(s.short[:], key.SecretKey) < s.size {
 		s.long = bytes.Clone(key.SecretKey)
 	}
-	s.next = t.last[s.beginning]
-	t.last[s.beginning] = s
+	s.hash = t.hash(key.ProcessID, key.SecretKey)
+	if s.next = t.last[s.hash]; s.next != nil {
+		s.next.previous = s
+	}
+	t.last[s.hash] = s
 	t.count++
 	return s
+}
+
+// hash cannot be foreseen by a target, which chooses what it is of.
+func (t *sessions) hash(process uint32, key []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(t.seed)
+	maphash.WriteComparable(&h, process)
+	_, _ = h.Write(key)
+	return h.Sum64()
 }
 
 // Close implements io.Closer.
@@ -98,34 +105,36 @@ func (s *session) Close() error {
 	if s.size == 0 {
 		return nil
 	}
-	if before := t.last[s.beginning]; before != s {
-		for before.next != s {
-			before = before.next
-		}
-		before.next = s.next
-	} else if s.next != nil {
-		t.last[s.beginning] = s.next
-	} else {
-		delete(t.last, s.beginning)
+	if s.next != nil {
+		s.next.previous = s.previous
+	}
+	switch {
+	case s.previous != nil:
+		s.previous.next = s.next
+	case s.next != nil:
+		t.last[s.hash] = s.next
+	default:
+		delete(t.last, s.hash)
 	}
 	t.count--
 	*s = session{table: t}
 	return nil
 }
 
-// key must not be kept.
-func (s *session) key() []byte {
-	if s.long != nil {
-		return s.long
+// has says whether it is the session of that key.
+func (s *session) has(process uint32, key []byte) bool {
+	own := s.long
+	if own == nil {
+		own = s.short[:s.size]
 	}
-	return s.short[:s.size]
+	return s.process == process && subtle.ConstantTimeCompare(own, key) == 1
 }
 
 func (t *sessions) find(r *pgproto3.CancelRequest) (plan, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for s := t.last[beginningOf(r.ProcessID, r.SecretKey)]; s != nil; s = s.next {
-		if subtle.ConstantTimeCompare(s.key(), r.SecretKey) == 1 {
+	for s := t.last[t.hash(r.ProcessID, r.SecretKey)]; s != nil; s = s.next {
+		if s.has(r.ProcessID, r.SecretKey) {
 			return s.plan.Value(), true
 		}
 	}

@@ -210,3 +210,28 @@ func TestSessionsThatBeginAlike(t *testing.T) {
 		t.Errorf("%d are left", table.count)
 	}
 }
+
+// Targets may all give the same key: whichever session ends, the others stay.
+func TestSessionsWithOneKey(t *testing.T) {
+	key := pgproto3.BackendKeyData{ProcessID: 7, SecretKey: []byte{1, 2, 3, 4}}
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		table, running := newSessions(), map[int]io.Closer{}
+		for port := range 3 {
+			running[port] = table.add(key, plan{Plan: database.Plan{Address: target.Address{Port: port}}})
+		}
+		for _, gone := range order {
+			latest := -1
+			for port := range running {
+				latest = max(latest, port)
+			}
+			if p, ok := table.find(&pgproto3.CancelRequest{ProcessID: 7, SecretKey: key.SecretKey}); !ok || p.Address.Port != latest {
+				t.Errorf("%v: found %t, port %d, want %d", order, ok, p.Address.Port, latest)
+			}
+			_ = running[gone].Close()
+			delete(running, gone)
+		}
+		if len(table.last) != 0 || table.count != 0 {
+			t.Errorf("%v: %d are left", order, table.count)
+		}
+	}
+}
