@@ -42,6 +42,7 @@ type Watcher struct {
 	listed    bool      // whether the server has ever said what there is
 	gone      time.Time // when the resource was deleted
 	problem   error     // why the server is not being followed now
+	told      string    // what was logged of it
 	since     time.Time // when that began
 	read      identity  // what Current returned last
 	verdict   *Verdict  // what was reported about it
@@ -158,12 +159,15 @@ func (w *Watcher) trouble(err error) {
 	switch {
 	case err == nil && w.problem != nil:
 		w.options.Log.Info("the API server is followed again", "resource", w.title(), "missed", time.Since(w.since).Round(time.Millisecond))
-	case err != nil && (w.problem == nil || w.problem.Error() != err.Error()):
+	case err != nil:
 		text := "the configuration cannot be followed, what runs stays"
 		if w.object == nil && w.gone.IsZero() {
 			text = "the configuration cannot be read, and is waited for"
 		}
-		w.options.Log.Warn(text, "resource", w.title(), "error", err)
+		if w.problem == nil || w.problem.Error() != err.Error() || w.told != text {
+			w.options.Log.Warn(text, "resource", w.title(), "error", err)
+		}
+		w.told = text
 	}
 	if err != nil && w.problem == nil {
 		w.since = time.Now()
