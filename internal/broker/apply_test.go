@@ -440,4 +440,10 @@ func TestShutdownCutShort(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "the target is closed", func() bool { return target.open() == 0 })
+	if log := b.log.String(); !strings.Contains(log, ErrCutShort.Error()) || strings.Contains(log, ErrDraining.Error()) {
+		t.Errorf("another reason was logged:\n%s", log)
+	}
+	if e := b.audit.of(t, audit.Closed, 1)[0]; e.Reason != "stopping" {
+		t.Errorf("audit: %+v", e)
+	}
 }

@@ -22,6 +22,10 @@ var (
 		Kind: connector.KindStopping,
 		Err:  errors.New("the service was stopped or replaced and its drain time has passed: connect again"),
 	}
+	ErrCutShort error = &connector.Failure{
+		Kind: connector.KindStopping,
+		Err:  errors.New("the broker stops at once, without waiting for the drain time: connect again"),
+	}
 	ErrClientGone error = &connector.Failure{
 		Kind: connector.KindClientGone,
 		Err:  errors.New("the client went away during the handshake"),
@@ -71,7 +75,7 @@ func (g *generation) runDown(begin, cut <-chan struct{}) {
 	case <-drain.C:
 		g.stop(ErrDraining)
 	case <-cut:
-		g.stop(ErrDraining)
+		g.stop(ErrCutShort)
 	}
 }
 

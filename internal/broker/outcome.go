@@ -79,7 +79,7 @@ func (o outcome) relayed() outcome {
 		o.reason = reasonIdle
 	case errors.Is(o.err, ErrAdministrator):
 		o.reason = reasonAdministrator
-	case errors.Is(o.err, relay.ErrStopped), errors.Is(o.err, ErrDraining):
+	case errors.Is(o.err, relay.ErrStopped), errors.Is(o.err, ErrDraining), errors.Is(o.err, ErrCutShort):
 		o.reason = connector.KindStopping.String()
 	default:
 		o.reason = "broken"
