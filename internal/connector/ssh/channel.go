@@ -17,8 +17,8 @@ func (w *way) relayChannel(offered ssh.NewChannel) {
 	w.opening.leave()
 	if err != nil {
 		w.forth.leave()
+		reject(offered, err) // that, too, is on its way back
 		w.back.leave()
-		reject(offered, err)
 		return
 	}
 	near, nearRequests, err := offered.Accept()

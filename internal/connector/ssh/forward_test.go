@@ -248,3 +248,22 @@ func TestNoMoreSessionsDoesNotOvertakeASession(t *testing.T) {
 		_ = client.Close()
 	}
 }
+
+// A refusal reaches the client though the target leaves right behind it.
+func TestRefusalOfATargetThatLeaves(t *testing.T) {
+	h := newHost(t)
+	h.serve = func(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		go ssh.DiscardRequests(requests)
+		_ = (<-channels).Reject(ssh.Prohibited, "not there")
+		_ = conn.Close()
+	}
+	f := newFront(t, Config{}, h.credentials())
+	for range 50 {
+		client := f.client()
+		_, _, err := client.OpenChannel("direct-tcpip", nil)
+		if refusal, ok := errors.AsType[*ssh.OpenChannelError](err); !ok || refusal.Message != "not there" {
+			t.Fatalf("got %v", err)
+		}
+		_ = client.Wait()
+	}
+}
