@@ -35,6 +35,15 @@ func (s *Set) Text(name, fallback string) string {
 // Names lists the names in order.
 func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.values)) }
 
+// Clone is a set of copies, without the origin. The caller wipes it.
+func (s *Set) Clone() *Set {
+	values := make(map[string]Value, len(s.values))
+	for name, v := range s.values {
+		values[name] = v.Clone()
+	}
+	return NewSet(values)
+}
+
 // Wipe wipes every value.
 func (s *Set) Wipe() {
 	if s == nil {

@@ -16,6 +16,7 @@ import (
 	"secretless/internal/connector/httpproxy/http1"
 	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
+	"secretless/internal/sockio"
 	"secretless/internal/wire/http1wire"
 )
 
@@ -71,7 +72,7 @@ func newPool(env *environment, g *guard, plainUpstream bool, connect, response t
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
 		},
 	}
-	if http1.Keeps {
+	if sockio.Looks {
 		p.plain = &http1.Targets{
 			Dial: p.dial, ResponseTimeout: response, ContinueTimeout: continueTime,
 			Limits:        http1wire.Limits{Bytes: maxResponseHeader, Lines: maxResponseLines},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"secretless/internal/connector/database"
+	"secretless/internal/sockio"
 )
 
 // The values of channelBinding.
@@ -40,6 +41,8 @@ type Config struct {
 	RequireAuth    []string `yaml:"requireAuth" doc:"the only ways to log in that the target may ask for: scram-sha-256, md5, password, none (a certificate or nothing); default all"`
 	MinIterations  int      `yaml:"minIterations" doc:"fewest SCRAM iterations accepted from the target (default 4096)"`
 	MaxIterations  int      `yaml:"maxIterations" doc:"most SCRAM iterations accepted from the target (default 1000000)"`
+
+	SpareConnections int `yaml:"spareConnections" doc:"sessions to begin with the target ahead of clients, so that a client's login is done when it comes (default 0)"`
 }
 
 // complete checks c against the service's credentials and puts the defaults in.
@@ -53,7 +56,7 @@ func (c *Config) complete(credentials []string) error {
 	if c.MaxIterations == 0 {
 		c.MaxIterations = max(defaultMaxIterations, c.MinIterations)
 	}
-	return errors.Join(append(c.checkEnforce(credentials), c.checkBinding(), c.checkRequireAuth(), c.checkIterations())...)
+	return errors.Join(append(c.checkEnforce(credentials), c.checkBinding(), c.checkRequireAuth(), c.checkIterations(), c.checkSpares())...)
 }
 
 // allows says whether the target may ask for method.
@@ -102,6 +105,16 @@ func (c *Config) checkIterations() error {
 		return database.FieldError("maxIterations", "maxIterations %d is above %d", c.MaxIterations, limitIterations)
 	case c.MaxIterations < c.MinIterations:
 		return database.FieldError("maxIterations", "maxIterations %d is below minIterations %d", c.MaxIterations, c.MinIterations)
+	}
+	return nil
+}
+
+func (c *Config) checkSpares() error {
+	switch {
+	case c.SpareConnections < 0 || c.SpareConnections > maxSpares:
+		return database.FieldError("spareConnections", "spareConnections %d is out of range: use 0 to %d", c.SpareConnections, maxSpares)
+	case c.SpareConnections > 0 && !sockio.Looks:
+		return database.FieldError("spareConnections", "spareConnections: the broker cannot tell on this platform whether an idle connection is still alive")
 	}
 	return nil
 }

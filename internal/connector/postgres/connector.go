@@ -17,15 +17,40 @@ type Connector struct {
 	config   Config
 	keys     *keyStore
 	sessions *sessions
+	spares   *spares // nil where none are wanted
 	buffers  readahead.Pool
 }
 
 func newConnector(config Config) *Connector {
-	return &Connector{config: config, keys: newKeyStore(), sessions: newSessions()}
+	c := &Connector{config: config, keys: newKeyStore(), sessions: newSessions()}
+	if config.SpareConnections > 0 {
+		c.spares = newSpares(config.SpareConnections)
+	}
+	return c
 }
 
-// Close wipes the derived keys.
-func (c *Connector) Close() { c.keys.close() }
+// Close ends the spare connections and wipes the derived keys.
+func (c *Connector) Close() {
+	if c.spares != nil {
+		c.spares.close()
+	}
+	c.keys.close()
+}
+
+// Drain implements connector.Drainer: nobody will come for the spare ones.
+func (c *Connector) Drain() {
+	if c.spares != nil {
+		c.spares.drain()
+	}
+}
+
+// forsake ends the spare connections: the target does not take the credentials
+// any more.
+func (c *Connector) forsake() {
+	if c.spares != nil {
+		c.spares.clear()
+	}
+}
 
 // ServeConn reads the client's greeting, logs in to the target in its place
 // and hands the pair over.

@@ -38,16 +38,43 @@ type established struct {
 	plan       plan
 }
 
-// logIn opens and authenticates a target connection.
+// logIn is an authenticated target connection: a spare one, if there is one for
+// this client, or a new one.
 func (c *Connector) logIn(ctx context.Context, s *connector.Session, client startup, set *secret.Set) (*established, error) {
 	settings, err := readSettings(set)
 	if err != nil {
 		return nil, err
 	}
-	packet, err := toTarget(client, settings, c.config.Enforce).encode(nil)
+	start := toTarget(client, settings, c.config.Enforce)
+	packet, err := start.encode(nil)
 	if err != nil {
 		return nil, &connector.Failure{Kind: connector.KindConfig, Err: err}
 	}
+	if c.spares == nil || start.has("replication") { // of which a target has few
+		return c.open(ctx, s, settings, packet)
+	}
+	key := c.spares.key(packet, set)
+	out := c.spares.take(key)
+	if out == nil {
+		if out, err = c.open(ctx, s, settings, packet); err != nil {
+			return nil, err
+		}
+	} else {
+		s.Log.Debug("the session with the target was begun ahead")
+	}
+	ahead := &connector.Session{ConnectTimeout: s.ConnectTimeout}
+	c.spares.fill(key, set, s.Log, func(ctx context.Context, set *secret.Set) (*established, error) {
+		settings, err := readSettings(set)
+		if err != nil {
+			return nil, err
+		}
+		return c.open(ctx, ahead, settings, packet)
+	})
+	return out, nil
+}
+
+// open opens and authenticates a target connection.
+func (c *Connector) open(ctx context.Context, s *connector.Session, settings settings, packet []byte) (*established, error) {
 	conn, err := database.Within(ctx, s, settings.plan.open)
 	if err != nil {
 		return nil, err
@@ -77,6 +104,7 @@ func (l *login) run(ctx context.Context, packet []byte) (*established, error) {
 		err = targetFailure(ctx, l.address(), "logging in", err)
 		if k := connector.KindOf(err); k == connector.KindRejected || k == connector.KindDenied {
 			l.connector.keys.drop(l.settings.password)
+			l.connector.forsake()
 		}
 		return nil, err
 	}

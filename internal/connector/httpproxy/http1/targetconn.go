@@ -45,7 +45,7 @@ func newTargetConn(nc net.Conn) *targetConn {
 		c.raw, _ = s.SyscallConn()
 	}
 	c.probe = func(fd uintptr) bool {
-		c.probed = isQuiet(fd)
+		c.probed = sockio.QuietFD(fd)
 		return true
 	}
 	c.interrupt = func() {
