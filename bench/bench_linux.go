@@ -143,7 +143,7 @@ func (b *bench) compare(ctx context.Context, l load) (comparison, error) {
 		}
 	}
 	result := l.comparison
-	for _, name := range []string{direct, broker, brokerObserved, unmatched, bareProxy, haproxy, nginx, byHost, pgbouncer, sshJump} {
+	for _, name := range []string{direct, broker, brokerSpare, brokerObserved, unmatched, bareProxy, haproxy, nginx, byHost, pgbouncer, sshJump} {
 		if s := measured[name]; s != nil {
 			result.series = append(result.series, *s)
 		}

@@ -19,6 +19,16 @@ import (
 const maxPairs = 6000
 
 func prepareBroker(r relay, owner account, at place, t target) (launch, error) {
+	return prepareBrokerWith("", r, owner, at, t)
+}
+
+// prepareSpares is a broker that begins sessions ahead.
+func prepareSpares(r relay, owner account, at place, t target) (launch, error) {
+	return prepareBrokerWith("    config: { spareConnections: 2 }\n", r, owner, at, t)
+}
+
+// prepareBrokerWith is a broker whose service has more lines.
+func prepareBrokerWith(more string, r relay, owner account, at place, t target) (launch, error) {
 	health, err := freePort()
 	if err != nil {
 		return launch{}, err
@@ -31,10 +41,10 @@ services:
     connector: %s
     listenOn: [ "tcp://%s:%d", "unix://%s" ]
     credentials:
-%s    limits: { connections: %d }
+%s%s    limits: { connections: %d }
 admin: { health: "tcp://%s:%d" }
 state: %s
-`, t.connector, loopback, at.port, at.socket(), credentials, maxPairs, loopback, health, filepath.Join(at.dir, "state")))
+`, t.connector, loopback, at.port, at.socket(), credentials, more, maxPairs, loopback, health, filepath.Join(at.dir, "state")))
 	return launch{args: []string{r.program, "serve", "-f", config}, env: env, end: syscall.SIGTERM}, err
 }
 

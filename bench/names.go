@@ -13,6 +13,9 @@ func observedName(mode string, clients int) string { return "observed " + select
 
 func reconnectName(clients int) string { return "reconnect, " + clientCount(clients) }
 
+// arrivalName is about clients that come now and then.
+const arrivalName = "login, 20 a second"
+
 func rawName(upload bool) string {
 	if upload {
 		return "raw to the target"

@@ -9,6 +9,7 @@ import (
 const (
 	selectSection    = "Select-only transactions"
 	reconnectSection = "A new connection for every transaction (SCRAM at the server)"
+	arrivalSection   = "How long a client waits that comes now and then"
 	copySection      = "COPY"
 	rawSection       = "Raw bulk, no PostgreSQL behind it"
 )
@@ -23,7 +24,7 @@ func postgresWays() []way {
 }
 
 func postgresLoads(b *bench) []load {
-	return slices.Concat(b.selects(), b.reconnects(), b.copies(), b.raws())
+	return slices.Concat(b.selects(), b.reconnects(), b.arrivals(), b.copies(), b.raws())
 }
 
 func (b *bench) selects() []load {
@@ -48,6 +49,7 @@ func (b *bench) reconnects() []load {
 		for _, clients := range []int{1, 8} {
 			l := newLoad(postgres(), reconnectSection, reconnectName(clients), w, transactions())
 			l.quick = clients == 8 && w == way{network: "tcp"}
+			l.relays = b.spare()
 			l.run = pgbenchLoad{mode: "simple", clients: clients, reconnect: true, seconds: b.options.seconds}.run
 			all = append(all, l)
 		}

@@ -11,13 +11,15 @@ const (
 	broker = "broker"
 	// brokerObserved is the broker with metrics, traces and somebody who reads them.
 	brokerObserved = "broker, observed"
-	unmatched      = "broker, no match" // no service matches: no credential is added
-	bareProxy      = "net/http alone"   // Go's reverse proxy and nothing else: what the broker is built on
-	haproxy        = "HAProxy"
-	nginx          = "nginx"
-	byHost         = "nginx, by host" // of HTTP: its target is what each request names
-	pgbouncer      = "PgBouncer"
-	sshJump        = "ssh -W"
+	// brokerSpare is the broker that begins sessions ahead (spareConnections).
+	brokerSpare = "broker, spare"
+	unmatched   = "broker, no match" // no service matches: no credential is added
+	bareProxy   = "net/http alone"   // Go's reverse proxy and nothing else: what the broker is built on
+	haproxy     = "HAProxy"
+	nginx       = "nginx"
+	byHost      = "nginx, by host" // of HTTP: its target is what each request names
+	pgbouncer   = "PgBouncer"
+	sshJump     = "ssh -W"
 )
 
 // unit says what a load counts, and how its cost is scaled.
