@@ -20,6 +20,11 @@ const (
 	strainFull  = 4
 	strainLimit = 40
 	bulkRetry   = 4096
+	// streamAfter is how many reads in a row, of streamPiece bytes at least and
+	// less than a buffer, make a stream of what comes faster than it is taken
+	// and slower than a buffer fills.
+	streamAfter = 16
+	streamPiece = 4 << 10
 )
 
 // flow is one direction of a pair.
@@ -84,6 +89,9 @@ func (p *pair) fill(d Side) {
 	if f.full >= bulkAfter && p.spliceIn(d) {
 		return
 	}
+	if p.stream[d] >= streamAfter && l.alone {
+		yield() // while the source fills the socket: half the calls for the same bytes
+	}
 	buf := l.buffers.get()
 	n, errno := recv(p.sides[d].fd, buf[:])
 	if errno != 0 || n == 0 {
@@ -99,6 +107,18 @@ func (p *pair) fill(d Side) {
 	}
 	f.buf, f.rest = buf, buf[:n]
 	p.last = l.now
+	p.streams(d, n)
+}
+
+// streams notes a read of n bytes in flow d. A stream ends with a small piece,
+// with a full buffer, or with a byte of the other direction.
+func (p *pair) streams(d Side, n int) {
+	p.stream[d.other()] = 0
+	if n < streamPiece || n == bufferSize {
+		p.stream[d] = 0
+		return
+	}
+	p.stream[d] = min(p.stream[d]+1, streamAfter)
 }
 
 // dry handles a source that gave nothing.

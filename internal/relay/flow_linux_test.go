@@ -46,3 +46,41 @@ func TestPairIsSmall(t *testing.T) {
 		t.Errorf("a pair takes %d bytes, more than %d", size, most)
 	}
 }
+
+// A stream is many pieces in a row that are neither small nor fill a buffer.
+func TestStreams(t *testing.T) {
+	const piece, small, whole = 8 << 10, streamPiece - 1, bufferSize
+	for name, c := range map[string]struct {
+		last   int  // the size of a read after all but one of a stream's
+		answer bool // the other side speaks before it
+		stream bool
+	}{
+		"pieces":        {last: piece, stream: true},
+		"a small one":   {last: small},
+		"a full buffer": {last: whole},
+		"an answer":     {last: piece, answer: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &pair{}
+			for range streamAfter - 1 {
+				p.streams(Target, piece)
+			}
+			if p.stream[Target] >= streamAfter {
+				t.Fatal("too early")
+			}
+			if c.answer {
+				p.streams(Client, small)
+			}
+			p.streams(Target, c.last)
+			if got := p.stream[Target] >= streamAfter; got != c.stream {
+				t.Errorf("stream %t, want %t", got, c.stream)
+			}
+			for range 1000 { // the count is bounded
+				p.streams(Target, piece)
+			}
+			if p.stream[Target] != streamAfter || p.stream[Client] != 0 {
+				t.Errorf("counts %v", p.stream)
+			}
+		})
+	}
+}

@@ -35,6 +35,7 @@ type loop struct {
 	now               uint32 // ticks seen
 	timed             int    // pairs with an idle timeout
 	ticking           bool
+	alone             bool // only one descriptor had anything to say
 	quitting          bool
 }
 
@@ -144,6 +145,7 @@ func (l *loop) run() {
 		if errno != 0 {
 			n = 0 // EINTR; nothing else can happen to descriptors of our own
 		}
+		l.alone = n == 1 && len(l.turns) == 0
 		for i := range events[:n] {
 			l.dispatch(&events[i])
 		}

@@ -27,7 +27,9 @@ type pair struct {
 	last uint32 // tick of the last byte moved
 	// strain counts for each flow how often splices have lately found its
 	// destination full. It lies here for the sake of the pair's size.
-	strain  [2]int8
+	strain [2]int8
+	// stream counts for each flow the reads in a row that are a stream's.
+	stream  [2]int8
 	waiting bool // is in loop.turns
 	ended   bool
 }
