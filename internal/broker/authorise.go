@@ -3,8 +3,6 @@ package broker
 import (
 	"fmt"
 	"log/slog"
-	"runtime"
-	"runtime/debug"
 
 	"secretless/internal/connector"
 	"secretless/internal/peer"
@@ -60,7 +58,7 @@ func (c *conn) contain(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.gen.counters.panics.Add(1)
-			reportPanic(c.gen.log.With("connection", c.id), p)
+			connector.LogPanic(c.gen.log.With("connection", c.id), p)
 			err = &connector.Failure{
 				Kind: connector.KindInternal,
 				Err:  fmt.Errorf("internal error in connector %q: see the broker's log for its stack", c.gen.svc.Kind),
@@ -74,21 +72,10 @@ func (c *conn) contain(f func() error) (err error) {
 func contain(log *slog.Logger, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			reportPanic(log, p)
+			connector.LogPanic(log, p)
 		}
 	}()
 	if f != nil {
 		f()
 	}
-}
-
-// reportPanic logs where it happened. A stack holds addresses and no bytes,
-// but the value of a panic can be any text, a secret in it included: only the
-// runtime's own errors are known to be harmless.
-func reportPanic(log *slog.Logger, p any) {
-	text := fmt.Sprintf("a %T, not shown", p)
-	if err, ok := p.(runtime.Error); ok {
-		text = err.Error()
-	}
-	log.Error("panic contained", "panic", text, "stack", string(debug.Stack()))
 }

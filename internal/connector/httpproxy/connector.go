@@ -72,7 +72,7 @@ func (c *Connector) run(s *connector.Session) *running {
 		}
 		for _, p := range append(slices.Collect(maps.Values(r.pools)), r.unmatched, r.foreign) {
 			if p != nil && p.plain != nil {
-				p.plain.Panicked = func(value any) { logPanic(c.log, value) }
+				p.plain.Panicked = func(value any) { connector.LogPanic(c.log, value) }
 			}
 		}
 		r.server = http1.NewServer()

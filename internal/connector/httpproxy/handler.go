@@ -3,14 +3,12 @@ package httpproxy
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
+	"secretless/internal/connector"
 	"secretless/internal/connector/database"
 	"secretless/internal/connector/httpproxy/message"
 	"secretless/internal/connector/httpproxy/origin"
@@ -38,18 +36,10 @@ func (c *Connector) serve(ctx context.Context, w message.Writer, r *message.Requ
 	x.answer()
 }
 
-func logPanic(log *slog.Logger, p any) {
-	text := fmt.Sprintf("a %T, not shown", p)
-	if err, ok := p.(runtime.Error); ok {
-		text = err.Error()
-	}
-	log.Error("panic contained", "panic", text, "stack", string(debug.Stack()))
-}
-
 func (x *exchange) panicked(p any) {
 	x.shared = true
 	watch.Mark(x.ctx, watch.Panic)
-	logPanic(x.stage.session.Log, p)
+	connector.LogPanic(x.stage.session.Log, p)
 	if x.answered {
 		x.abort()
 		return

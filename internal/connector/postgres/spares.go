@@ -6,11 +6,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"secretless/internal/connector"
 	"secretless/internal/secret"
 	"secretless/internal/sockio"
 )
@@ -129,9 +131,7 @@ func (p *spares) fill(key spareKey, set *secret.Set, log *slog.Logger, open func
 		own := set.Clone()
 		p.tasks.Go(func() {
 			defer own.Wipe()
-			ctx, stop := context.WithTimeout(p.ctx, spareTime)
-			defer stop()
-			out, err := open(ctx, own)
+			out, err := p.login(log, func(ctx context.Context) (*established, error) { return open(ctx, own) })
 			if err != nil && p.ctx.Err() == nil {
 				log.Warn("no spare connection: logging in ahead of clients failed", "error", err, "again_after", sparePause)
 			}
@@ -139,6 +139,21 @@ func (p *spares) fill(key spareKey, set *secret.Set, log *slog.Logger, open func
 		})
 	}
 }
+
+// login is open with a bound, whose panic is an error.
+func (p *spares) login(log *slog.Logger, open func(context.Context) (*established, error)) (out *established, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			connector.LogPanic(log, value)
+			out, err = nil, errSparePanicked
+		}
+	}()
+	ctx, stop := context.WithTimeout(p.ctx, spareTime)
+	defer stop()
+	return open(ctx)
+}
+
+var errSparePanicked = errors.New("internal error in connector pg: see the broker's log for its stack")
 
 // made takes what fill has made. Where all places are taken, the oldest gives
 // way.
@@ -174,6 +189,12 @@ func (p *spares) made(key spareKey, out *established, err error) {
 // sweep ends what nobody has come for in time.
 func (p *spares) sweep() {
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.tasks.Add(1) // close waits for a sweep, too
+	defer p.tasks.Done()
 	var old []*spare
 	p.held = slices.DeleteFunc(p.held, func(s *spare) bool {
 		expired := time.Since(s.since) >= spareAge

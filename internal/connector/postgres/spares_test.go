@@ -336,6 +336,23 @@ func TestNoSessionToSpare(t *testing.T) {
 	}
 }
 
+// A bug that a target can reach ends neither the broker nor the connector.
+func TestSpareLoginThatPanics(t *testing.T) {
+	var text logText
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	p := newSpares(1)
+	p.fill(spareKey{}, secret.NewSet(nil), log, func(context.Context, *secret.Set) (*established, error) {
+		panic("sesame-8731")
+	})
+	p.close()
+	if p.making != 0 || p.resumes.IsZero() {
+		t.Errorf("%d are being made, paused until %s", p.making, p.resumes)
+	}
+	if got := text.String(); !strings.Contains(got, "panic contained") || strings.Contains(got, "sesame") {
+		t.Errorf("logged %s", got)
+	}
+}
+
 // logText is a log that a test reads.
 type logText struct {
 	mu sync.Mutex
