@@ -133,7 +133,7 @@ func (p *spares) fill(key spareKey, set *secret.Set, log *slog.Logger, open func
 			defer own.Wipe()
 			out, err := p.login(log, func(ctx context.Context) (*established, error) { return open(ctx, own) })
 			if err != nil && p.ctx.Err() == nil {
-				log.Warn("no spare connection: logging in ahead of clients failed", "error", err, "again_after", sparePause)
+				log.Warn("no spare connection: logging in ahead of clients failed", "error", err, "again_after", sparePause.String())
 			}
 			p.made(key, out, err)
 		})
